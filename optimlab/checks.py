@@ -1,0 +1,92 @@
+"""Checks of arguments: a refusal names the argument, its value, and what is allowed.
+
+Each check is a value that is called with the argument's name and the argument; it returns the argument in plain Python
+(a float or int as it came), so that NumPy's numbers and 0-d arrays are welcome wherever a number is meant.
+"""
+
+import math
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+Check = Callable[[str, Any], Any]
+
+
+def _item(name: str, value: Any) -> Any:
+    """The number inside a NumPy scalar or a one-element array or tensor; anything else as it is."""
+    if not hasattr(value, "item"):
+        return value
+    if (count := math.prod(value.shape)) != 1:
+        raise ValueError(f"Tensor {name} must be 1-element; {name} has {count} elements, give one number")
+    return value.item()
+
+
+@dataclass(frozen=True)
+class Number:
+    """A finite number in a range; ``says`` is the text torch's message begins with."""
+
+    says: str = "Invalid {name}: {value}"
+    low: float = -math.inf
+    high: float = math.inf
+    above: bool = False  # low itself is excluded
+    below: bool = False  # high itself is excluded
+    whole: bool = False  # an integer
+
+    def allowed(self) -> str:
+        """The range in words: ``a finite number >= 0``."""
+        ends = [
+            f"{'>' if self.above else '>='} {self.low:g}" if self.low > -math.inf else "",
+            f"{'<' if self.below else '<='} {self.high:g}" if self.high < math.inf else "",
+        ]
+        return " ".join(["an integer" if self.whole else "a finite number", " and ".join(filter(None, ends))]).strip()
+
+    def __call__(self, name: str, value: Any) -> float:
+        number = _item(name, value)
+        text = f"{self.says.format(name=name, value=value)}; {name} must be {self.allowed()}"
+        try:
+            # operator.index refuses 1.5; float() would accept '0.1', so strings are refused by hand
+            convert = operator.index if self.whole else float
+            if isinstance(number, (bool, str, bytes)):
+                raise TypeError
+            number = convert(number)
+        except (TypeError, ValueError):
+            raise TypeError(f"{text}, not {type(value).__name__}") from None
+        except OverflowError:
+            raise ValueError(text) from None
+        if (
+            not (self.low <= number <= self.high and math.isfinite(number))
+            or (self.above and number == self.low)
+            or (self.below and number == self.high)
+        ):
+            raise ValueError(text)
+        return value if type(value) in (int, float) else number
+
+
+@dataclass(frozen=True)
+class Flag:
+    """True or False; ``none`` admits None too, which means "choose for me"."""
+
+    none: bool = False
+
+    def __call__(self, name: str, value: Any) -> bool | None:
+        value = _item(name, value)
+        if isinstance(value, bool) or (self.none and value is None):
+            return value
+        allowed = "True, False or None" if self.none else "True or False"
+        raise TypeError(f"Invalid {name}: {value!r}; {name} must be {allowed}, not {type(value).__name__}")
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A tuple of as many numbers as there are checks: ``betas``, ``etas``."""
+
+    each: tuple[Number, ...]
+
+    def __call__(self, name: str, value: Any) -> tuple[float, ...]:
+        wanted = f"{name} must be {len(self.each)} numbers"
+        if isinstance(value, (str, bytes, dict, set)) or not hasattr(value, "__len__"):
+            raise TypeError(f"Invalid {name}: {value!r}; {wanted}, not {type(value).__name__}")
+        if len(value) != len(self.each):
+            raise ValueError(f"Invalid {name}: {value!r}; {wanted}, not {len(value)}")
+        return tuple(check(f"{name}[{i}]", x) for i, (check, x) in enumerate(zip(self.each, value, strict=True)))

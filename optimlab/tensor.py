@@ -1,0 +1,382 @@
+"""Tensor: an array that remembers how it was made, so that ``backward`` can send gradients back.
+
+An operation looks up its row in ``functional.OPERATIONS``, computes the value and, if gradients are wanted, leaves a `Node`
+behind; ``autograd.gradients`` walks the nodes.
+
+张量：记得自己是怎样算出来的数组，因此能把梯度一路传回去。
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from optimlab.autograd import Node, _mode, gradients
+from optimlab.dtype import DTYPES, as_numpy, bool_, dtype, get_default_dtype, int64
+from optimlab.functional import OPERATIONS, TensorError
+from optimlab.operators import Operators, shape_of
+from optimlab.printing import tensor_text
+
+
+def apply(name: str, *operands: Any, **static: Any) -> "Tensor":
+    """Run one operation of the table on tensors, arrays and numbers; record it where a gradient may be asked for."""
+    arrays = [x._array if isinstance(x, Tensor) else x for x in operands]
+    with np.errstate(all="ignore"):  # log(0) is -inf and no warning, as in torch
+        result = np.asarray(OPERATIONS[name][0](*arrays, **static))
+    if _mode.recording and result.dtype.kind == "f":
+        edges = [x._edge() if isinstance(x, Tensor) else None for x in operands]
+        if any(edge is not None for edge in edges):
+            return Tensor._wrap(result, Node(name, arrays, edges, result, static))
+    return Tensor._wrap(result)
+
+
+_KINDS = "biuf"  # bool < int < float: the higher kind decides
+
+
+def _common(a: np.ndarray, b: np.ndarray) -> np.dtype:
+    """torch's rule for two dtypes: the higher kind wins; within one kind, an array wins over a 0-d one."""
+    rank_a, rank_b = (_KINDS.index(x.dtype.kind.replace("u", "i")) for x in (a, b))
+    if rank_a != rank_b:
+        return a.dtype if rank_a > rank_b else b.dtype
+    if (a.ndim == 0) != (b.ndim == 0):
+        return b.dtype if a.ndim == 0 else a.dtype
+    return np.promote_types(a.dtype, b.dtype)
+
+
+def _operand(x: Any) -> Any:
+    """A tensor or a Python number that may stand beside an operator; NotImplemented for anything else."""
+    if isinstance(x, np.generic) and x.dtype.kind in _KINDS:
+        return x.item()  # a NumPy scalar would turn float32 into float64
+    if isinstance(x, (Tensor, bool, int, float)):
+        return x
+    if isinstance(x, np.ndarray) and x.dtype in DTYPES:
+        return Tensor._wrap(x)
+    return NotImplemented
+
+
+def _as_array(data: Any, dtype: Any = None) -> np.ndarray:
+    """A new array of one of our dtypes: Python floats in the default one, NumPy's arrays in their own."""
+    if isinstance(data, Tensor):
+        data = data._array
+    try:
+        array = np.array(data)
+    except ValueError:
+        raise TensorError("data is ragged: all rows of a tensor must have the same length") from None
+    if dtype is None and array.dtype == np.float64 and not isinstance(data, (np.ndarray, np.generic)):
+        dtype = get_default_dtype()
+    if array.size == 0 and dtype is None and not isinstance(data, np.ndarray):
+        dtype = get_default_dtype()
+    if array.dtype.kind not in _KINDS:
+        raise TypeError(f"data must be numbers or bools, in nested lists or an array, not {array.dtype} {data!r:.60}")
+    if dtype is None and array.dtype not in DTYPES:
+        raise TypeError(f"dtype {array.dtype} is not supported; convert the data, or pass dtype=")
+    return array if dtype is None else array.astype(as_numpy(dtype), copy=False)
+
+
+class Size(tuple):
+    """A tensor's shape, printed as torch prints it. 张量的形状。"""
+
+    def __repr__(self) -> str:
+        return f"torch.Size({list(self)})"
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return math.prod(self)
+
+
+class Tensor(Operators):
+    """An array of one dtype that can take part in ``backward``. 能参与反向传播的数组。
+
+    data: numbers or bools, nested in lists, or a NumPy array; copied. dtype: one of ours or NumPy's; by default the data's
+    own, and the default dtype for Python floats. requires_grad: True for a leaf whose ``grad`` ``backward`` fills; floats only.
+    """
+
+    __array_priority__ = 1000  # in ``ndarray + tensor`` the tensor decides
+
+    def __init__(self, data: Any, *, dtype: Any = None, requires_grad: bool = False) -> None:
+        self._array, self._node, self._grad, self._requires_grad = _as_array(data, dtype), None, None, False
+        self.requires_grad = requires_grad
+
+    @classmethod
+    def _wrap(cls, array: np.ndarray, node: Node | None = None) -> "Tensor":
+        """A plain tensor that shares ``array``'s memory."""
+        self = Tensor.__new__(Tensor)
+        self._array, self._node, self._grad, self._requires_grad = array, node, None, False
+        return self
+
+    # ---- what it is
+
+    @property
+    def dtype(self) -> dtype:
+        """The data type, such as ``float32``."""
+        return DTYPES[self._array.dtype]
+
+    @property
+    def shape(self) -> Size:
+        """The length of each axis."""
+        return Size(self._array.shape)
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self._array.ndim
+
+    def dim(self) -> int:
+        """The number of axes."""
+        return self._array.ndim
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or the length of axis ``dim``."""
+        return self.shape if dim is None else self._array.shape[dim]
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return self._array.size
+
+    def is_floating_point(self) -> bool:
+        """Whether the elements are floats."""
+        return self._array.dtype.kind == "f"
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no recorded operation made it."""
+        return self._node is None
+
+    @property
+    def grad_fn(self) -> Node | None:
+        """The operation that made it; None for a leaf."""
+        return self._node
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients flow here. Can be set on leaves of floats."""
+        return self._node is not None or self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        if not isinstance(wanted, bool):
+            raise TypeError(f"Invalid requires_grad: {wanted!r}; requires_grad must be True or False")
+        if wanted and not self.is_floating_point():
+            raise TensorError(
+                f"only Tensors of floating point dtype can require gradients; this one is {self.dtype}: "
+                "make it of floats, as in tensor([1.0]), or call .float()"
+            )
+        if self._node is not None and not wanted:
+            raise TensorError(
+                "you can only change requires_grad flags of leaf variables; "
+                "call .detach() to go on with the value and without its history"
+            )
+        self._requires_grad = wanted and self._node is None
+
+    def requires_grad_(self, requires_grad: bool = True) -> "Tensor":
+        """Set ``requires_grad``; returns the tensor."""
+        self.requires_grad = requires_grad
+        return self
+
+    @property
+    def grad(self) -> "Tensor | None":
+        """The gradients that ``backward`` has summed up here, or None. Can be set."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: "Tensor | None") -> None:
+        if value is not None and not isinstance(value, Tensor):
+            raise TypeError(f"Invalid grad: {value!r:.60}; grad must be a Tensor or None, not {type(value).__name__}")
+        if value is not None and (value.shape != self.shape or value.dtype is not self.dtype):
+            raise TensorError(
+                f"assigned grad has data of a different size or type: {shape_of(value)} {value.dtype}; "
+                f"grad must be like its tensor, {shape_of(self)} {self.dtype}"
+            )
+        self._grad = value
+
+    @property
+    def data(self) -> "Tensor":
+        """The same memory, without history. Assigning a tensor replaces the numbers."""
+        return Tensor._wrap(self._array)
+
+    @data.setter
+    def data(self, value: "Tensor") -> None:
+        if not isinstance(value, Tensor):
+            raise TypeError(f"Invalid data: {value!r:.60}; data must be a Tensor, not {type(value).__name__}")
+        if self.requires_grad and not value.is_floating_point():
+            raise TensorError(f"data must be floats where requires_grad is set, not {value.dtype}")
+        self._array = value._array
+
+    def __repr__(self) -> str:
+        return self._text("tensor")
+
+    def _text(self, prefix: str) -> str:
+        suffixes = [f"size={shape_of(self)}"] if self.numel() == 0 and self.ndim != 1 else []
+        familiar = (get_default_dtype(),) if self.numel() == 0 else (get_default_dtype(), int64, bool_)
+        if self.dtype not in familiar:
+            suffixes.append(f"dtype={self.dtype}")
+        if self._node is not None:
+            suffixes.append(f"grad_fn={self._node}")
+        elif self._requires_grad:
+            suffixes.append("requires_grad=True")
+        return tensor_text(self._array, prefix, suffixes)
+
+    # ---- operations
+
+    def _apply(self, name: str, *others: Any, **static: Any) -> "Tensor":
+        return apply(name, self, *others, **static)
+
+    def _binary(self, name: str, other: Any, reflected: bool = False) -> Any:
+        """An element-wise operation with a tensor, an array or a number, in one dtype; NotImplemented for anything else."""
+        other = _operand(other)
+        if other is NotImplemented:
+            return NotImplemented
+        a, b = (other, self) if reflected else (self, other)
+        if isinstance(other, Tensor) and other._array.dtype != self._array.dtype:
+            wanted = DTYPES[_common(a._array, b._array)]
+            a, b = a.to(wanted), b.to(wanted)
+        if isinstance(other, float) or name == "div":
+            a, b = (
+                x.to(get_default_dtype()) if isinstance(x, Tensor) and not x.is_floating_point() else x for x in (a, b)
+            )
+        try:
+            return apply(name, a, b)
+        except ValueError:
+            raise TensorError(
+                f"The size of tensor a {shape_of(a)} must match the size of tensor b {shape_of(b)} in {name!r}: "
+                "counted from the last, each two axes must be equal or one of them 1; reshape one of the tensors"
+            ) from None
+
+    def _become(self, new: "Tensor") -> "Tensor":
+        """Take over the value of ``new``, which was computed from self: what the in-place methods do.
+
+        Without history the numbers are written into self's own memory. With history the memory stays as it is, because
+        the record may still need the old numbers.
+        """
+        if _mode.recording and self.is_leaf and self.requires_grad:
+            raise RuntimeError(
+                "a leaf Variable that requires grad is being used in an in-place operation; "
+                "change it inside `with no_grad():`, or through an optimizer"
+            )
+        if new.shape != self.shape:
+            raise TensorError(
+                f"output with shape {list(self.shape)} doesn't match the broadcast shape {list(new.shape)}; "
+                "an in-place operation cannot change a tensor's shape"
+            )
+        if new.is_floating_point() and not self.is_floating_point():
+            raise TensorError(
+                f"result type {new.dtype} can't be cast to the desired output type {self.dtype}; use x = x + y"
+            )
+        if new._node is None:
+            np.copyto(self._array, new._array, casting="unsafe")
+            self._node = None
+        else:
+            new = new.to(self.dtype)
+            self._array, self._node = new._array, new._node
+        return self
+
+    # ---- backward
+
+    def _edge(self) -> "Node | Tensor | None":
+        """Where a gradient for this tensor goes: to the operation that made it, or to the leaf itself."""
+        return self._node if self._node is not None else (self if self._requires_grad else None)
+
+    def backward(self, gradient: "Tensor | None" = None, retain_graph: bool = False) -> None:
+        """Add d(self)/d(leaf) to the ``grad`` of every leaf this tensor was computed from. 把梯度累加到每个叶子的 ``grad``。
+
+        gradient: a weight for each element, of the tensor's shape; a one-element tensor can do without.
+        retain_graph: keep what was recorded, so that backward can run again.
+        Raises RuntimeError where nothing was recorded, or its record was freed; TensorError where gradient does not fit.
+        """
+        root = self._edge()
+        if root is None:
+            raise RuntimeError(
+                "element 0 of tensors does not require grad and does not have a grad_fn; "
+                "set requires_grad=True on a leaf before computing from it"
+            )
+        if gradient is None and self.numel() != 1:
+            raise TensorError(
+                f"grad can be implicitly created only for scalar outputs; this tensor has shape {shape_of(self)}: "
+                "reduce it by .sum() or .mean(), or pass gradient="
+            )
+        if gradient is not None and not isinstance(gradient, Tensor):
+            raise TypeError(f"gradient must be a Tensor or None, not {type(gradient).__name__}")
+        if gradient is not None and gradient.shape != self.shape:
+            raise TensorError(
+                f"Mismatch in shape: gradient is {shape_of(gradient)}; it must be {shape_of(self)}, as the tensor"
+            )
+        seed = np.ones_like(self._array) if gradient is None else gradient._array.astype(self._array.dtype)
+        with np.errstate(all="ignore"):
+            for leaf, g in gradients(root, seed, retain_graph):
+                # the first gradient is copied: an operation may hand the same array to two leaves
+                leaf._grad = Tensor._wrap(g.copy() if leaf._grad is None else leaf._grad._array + g)
+
+    def detach(self) -> "Tensor":
+        """The same memory, without history."""
+        return Tensor._wrap(self._array)
+
+    def clone(self) -> "Tensor":
+        """A copy; gradients flow through it."""
+        return apply("clone", self)
+
+    # ---- out of the tensor
+
+    def numpy(self) -> np.ndarray:
+        """The array itself, not a copy."""
+        if self.requires_grad:
+            raise TensorError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+        return self._array
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.numpy(), dtype, copy=copy)
+
+    def item(self) -> Any:
+        """The one element as a Python number."""
+        if self.numel() != 1:
+            raise TensorError(
+                f"a Tensor with {self.numel()} elements cannot be converted to Scalar; item() needs exactly one: "
+                "index it or reduce it, or use .tolist()"
+            )
+        return self._array.item()
+
+    def tolist(self) -> Any:
+        """The elements as Python numbers in nested lists."""
+        return self._array.tolist()
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self._array.dtype.kind not in "bi":
+            raise TypeError("only integer tensors of a single element can be converted to an index")
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        if self.numel() != 1:
+            raise TensorError(
+                f"Boolean value of Tensor with {self.numel()} values is ambiguous; compare one element, or use .all()/.any()"
+            )
+        return bool(self._array)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item() if self.ndim == 0 else self, spec)
+
+    def __len__(self) -> int:
+        if self.ndim == 0:
+            raise TypeError("len() of a 0-d tensor; it has one element, .item()")
+        return len(self._array)
+
+    def __iter__(self) -> Iterator["Tensor"]:
+        return (self[i] for i in range(len(self)))
+
+    __hash__ = object.__hash__  # a tensor is a key by what it is, not by what it holds
+
+    def __deepcopy__(self, memo: dict) -> "Tensor":
+        if self._node is not None:
+            raise RuntimeError(
+                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment; "
+                "copy .detach() instead"
+            )
+        new = memo[id(self)] = type(self).__new__(type(self))
+        new.__dict__.update(self.__dict__, _array=self._array.copy())
+        new._grad = None if self._grad is None else self._grad.__deepcopy__({})
+        return new
