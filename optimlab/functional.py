@@ -7,6 +7,7 @@ inputs. The chain rule itself is in ``tensor.py``, and what broadcasting stretch
 每个运算与它的导数并排写在一张表里：``g`` 是损失对结果的梯度，``y`` 是结果，其后是各个输入。
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -80,7 +81,7 @@ def _target(a: Array, index: Array) -> tuple[Array, Array]:
     return np.arange(len(index)), index
 
 
-REDUCE = {"mean": np.mean, "sum": np.sum, "none": lambda a: a}
+REDUCE: dict[str, Callable[[Array], Array]] = {"mean": np.mean, "sum": np.sum, "none": lambda a: a}
 
 
 def _unreduce(g: Array, a: Array, reduction: str) -> Array:

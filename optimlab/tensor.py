@@ -94,6 +94,9 @@ class Tensor(Operators):
 
     __array_priority__ = 1000  # in ``ndarray + tensor`` the tensor decides
 
+    _node: Node | None
+    _grad: "Tensor | None"
+
     def __init__(self, data: Any, *, dtype: Any = None, requires_grad: bool = False) -> None:
         self._array, self._node, self._grad, self._requires_grad = _as_array(data, dtype), None, None, False
         self.requires_grad = requires_grad

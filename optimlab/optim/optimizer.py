@@ -1,0 +1,348 @@
+"""The base of every optimizer: parameter groups, state, hooks, saving and loading.
+
+所有优化器的基类：参数组、状态、钩子、保存与载入。
+"""
+
+import functools
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from copy import deepcopy
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from optimlab.autograd import enable_grad, no_grad
+from optimlab.checks import Check
+from optimlab.hooks import RemovableHandle, add_hook
+from optimlab.tensor import Tensor
+
+
+class _Required:
+    def __repr__(self) -> str:
+        return "<required parameter>"
+
+
+required: Any = _Required()  # the default of an option that every group must give
+
+HOOKS = ("step_pre", "step_post", "state_dict_pre", "state_dict_post", "load_state_dict_pre", "load_state_dict_post")
+_global_hooks: dict[str, dict[int, Callable]] = {"step_pre": {}, "step_post": {}}
+
+
+def register_optimizer_step_pre_hook(hook: Callable) -> RemovableHandle:
+    """Call ``hook(optimizer, args, kwargs)`` before every step of every optimizer. 对所有优化器生效的前置钩子。"""
+    return add_hook(_global_hooks["step_pre"], hook)
+
+
+def register_optimizer_step_post_hook(hook: Callable) -> RemovableHandle:
+    """Call ``hook(optimizer, args, kwargs)`` after every step of every optimizer. 对所有优化器生效的后置钩子。"""
+    return add_hook(_global_hooks["step_post"], hook)
+
+
+def _with_hooks(step: Callable) -> Callable:
+    """``step`` as a class defines it, with the hooks around it and its calls counted."""
+
+    @functools.wraps(step)
+    def run(self: "Optimizer", *args: Any, **kwargs: Any) -> Any:
+        if run in self._running:
+            raise RuntimeError("step() was called inside step(): a closure must compute the loss, not step")
+        if self._running:  # super().step() of a subclass: the hooks have run already
+            return step(self, *args, **kwargs)
+        args = (self, *args)
+        for hook in [*_global_hooks["step_pre"].values(), *self._hooks["step_pre"].values()]:
+            changed = hook(self, args, kwargs)
+            if changed is not None:
+                if not (isinstance(changed, tuple) and len(changed) == 2):
+                    raise RuntimeError(
+                        f"{hook} must return None or a tuple of (new_args, new_kwargs), but got {changed}."
+                    )
+                args, kwargs = changed
+        self._running.append(run)
+        try:
+            result = step(*args, **kwargs)
+        finally:
+            self._running.pop()
+        self._step_count += 1
+        for hook in [*self._hooks["step_post"].values(), *_global_hooks["step_post"].values()]:
+            hook(self, args, kwargs)
+        return result
+
+    return run
+
+
+class Optimizer:
+    """Holds parameters in groups, each with options of its own, and what it remembers of each parameter.
+    把参数分成组来管理，每组有自己的超参数，并记住每个参数的状态。
+
+    params: iterable of tensors, of (name, tensor) pairs, or of dicts with "params" and a group's own options.
+    defaults: the options of a group that does not give them.
+
+    A subclass defines ``step``. ``param_groups`` is a list of dicts; ``state[p]`` a dict for each parameter that has moved.
+    Raises TypeError where params are not tensors in an order, ValueError for options out of range (see ``checks``).
+    """
+
+    checks: dict[str, Check] = {}  # option: what it must be; other options of a group are kept as they are
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "step" in cls.__dict__:
+            cls.step = _with_hooks(cls.step)  # type: ignore[method-assign]
+
+    def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
+        self._prepare()
+        if isinstance(params, (Tensor, str, bytes, dict)) or not isinstance(params, Iterable):
+            hint = "; pass [tensor]" if isinstance(params, Tensor) else "; pass model.parameters()"
+            raise TypeError(
+                "params argument given to the optimizer should be an iterable of Tensors or dicts, but got "
+                f"{type(params).__name__}{'; pass [group]' if isinstance(params, dict) else hint}"
+            )
+        self.defaults = dict(defaults)
+        self.state: dict[Any, dict[str, Any]] = defaultdict(dict)
+        self.param_groups: list[dict[str, Any]] = []
+        groups = list(params)
+        if not groups:
+            raise ValueError(
+                "optimizer got an empty parameter list; a generator such as model.parameters() is empty after one use"
+            )
+        for group in groups if isinstance(groups[0], dict) else [{"params": groups}]:
+            self.add_param_group(group)
+
+    def _prepare(self) -> None:
+        """What is not saved: hooks, and the count of steps."""
+        self._hooks: dict[str, dict[int, Callable]] = {kind: {} for kind in HOOKS}
+        self._running: list[Callable] = []
+        self._step_count = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"defaults": self.defaults, "state": self.state, "param_groups": self.param_groups}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._prepare()
+        self.__dict__.update(state)
+
+    def __repr__(self) -> str:
+        text = f"{type(self).__name__} ("
+        for i, group in enumerate(self.param_groups):
+            lines = [f"    {key}: {group[key]}\n" for key in sorted(group) if key != "params"]
+            text += f"\nParameter Group {i}\n{''.join(lines)}"
+        return text + ")"
+
+    # ---- groups
+
+    @classmethod
+    def check_group(cls, group: dict[str, Any]) -> None:
+        """Check a group's options by ``checks``, and put plain numbers for NumPy's. Subclasses add what links options."""
+        for name, check in cls.checks.items():
+            if name in group:
+                checked = check(name, group[name])
+                group[name] = group[name] if isinstance(group[name], Tensor) else checked
+        if group.get("fused") and group.get("differentiable"):
+            raise RuntimeError("`fused` does not support `differentiable`; leave fused=None")
+        if group.get("fused") and group.get("foreach"):
+            raise RuntimeError("`fused` and `foreach` cannot be `True` together.; leave one of them None")
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add a group: a dict with "params" and any options; missing options are filled in from the defaults.
+
+        添加一个参数组。 Raises TypeError or ValueError, and then nothing has been added.
+        """
+        if not isinstance(param_group, dict):
+            raise TypeError(
+                f"param_group must be a dict, but got {type(param_group)}; write {{'params': [...], 'lr': ...}}"
+            )
+        if "params" not in param_group:
+            raise ValueError(f"param_group has no 'params'; its keys are {', '.join(map(repr, param_group))}")
+        group = self._checked_group(param_group)
+        known = {id(p) for other in self.param_groups for p in other["params"]}
+        if any(id(p) in known for p in group["params"]):
+            raise ValueError("some parameters appear in more than one parameter group; give each to one group")
+        if self.param_groups and ("param_names" in self.param_groups[0]) != ("param_names" in group):
+            word = "without" if "param_names" not in group else "with"
+            raise ValueError(
+                "all optimizer param groups should be with/without names. "
+                f"cannot add param group {word} names to the optimizer"
+            )
+        param_group.clear()
+        param_group.update(group)
+        self.param_groups.append(param_group)
+
+    def _checked_group(self, given: dict[str, Any]) -> dict[str, Any]:
+        """A complete group made from ``given``, or an error; ``given`` itself is left alone."""
+        params = given["params"]
+        if isinstance(params, set):
+            raise TypeError(
+                "optimizer parameters need to be organized in ordered collections, but the ordering of tensors in sets "
+                "will change between runs. Please use a list instead."
+            )
+        if not isinstance(params, (Tensor, Iterable)) or isinstance(params, (str, bytes, dict)):
+            raise TypeError(f"params of a group must be tensors in a list, not {type(params).__name__}")
+        params = [params] if isinstance(params, Tensor) else list(params)
+        named = [isinstance(p, tuple) for p in params]
+        if any(named) and not all(named):
+            raise ValueError("all optimizer params should be with/without names. Some param names are missing")
+        group = dict(given)
+        if any(named):
+            names, params = [name for name, _ in params], [p for _, p in params]
+            if len(set(names)) < len(names):
+                raise ValueError(f"parameter names must differ; {names} has one twice")
+            group = {"params": params, "param_names": names} | {k: v for k, v in group.items() if k != "params"}
+        group["params"] = params
+        for key, value in self.defaults.items():
+            group.setdefault(key, value)
+            if group[key] is required:
+                raise ValueError(f"parameter group didn't specify a value of required optimization parameter {key}")
+        self.check_group(group)
+        for p in params:
+            if not isinstance(p, Tensor):
+                raise TypeError(f"optimizer can only optimize Tensors, but one of the params is {type(p).__name__}")
+            if not (p.is_leaf or group.get("differentiable")):
+                raise ValueError(
+                    "can't optimize a non-leaf Tensor; it was computed: use what it was computed from, or .detach()"
+                )
+            if not p.is_floating_point():
+                raise ValueError(f"can't optimize a tensor of {p.dtype}; parameters must be floats: call .float()")
+        if len({id(p) for p in params}) < len(params):
+            raise ValueError("optimizer contains a parameter group with duplicate parameters; give each parameter once")
+        return group
+
+    # ---- stepping
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters; with ``set_to_none=False`` set them to zero instead. 清空梯度。"""
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    p.grad = None if set_to_none else Tensor(np.zeros_like(p.grad._array))
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Change every parameter that has a gradient. 更新一步参数。"""
+        raise NotImplementedError(f"{type(self).__name__} must define step()")
+
+    @staticmethod
+    def _loss(closure: Callable[[], Any] | None) -> Any:
+        """What the closure returns, computed with recording on."""
+        if closure is None:
+            return None
+        if not callable(closure):
+            raise TypeError(f"Invalid closure: {closure!r}; closure must be a function that returns the loss, or None")
+        with enable_grad():
+            return closure()
+
+    # ---- saving and loading
+
+    def state_dict(self) -> dict[str, Any]:
+        """Options and state as plain dicts in which numbers stand for parameters; its tensors are the live ones. 状态字典。"""
+        for hook in self._hooks["state_dict_pre"].values():
+            hook(self)
+        order = {id(p): i for i, p in enumerate(self._parameters())}
+        groups = [
+            {k: v for k, v in group.items() if k != "params"} | {"params": [order[id(p)] for p in group["params"]]}
+            for group in self.param_groups
+        ]
+        state = {order[id(k)] if isinstance(k, Tensor) else k: v for k, v in self.state.items()}
+        result: dict[str, Any] = {"state": state, "param_groups": groups}
+        for hook in self._hooks["state_dict_post"].values():
+            changed = hook(self, result)
+            result = result if changed is None else changed
+        return result
+
+    def _parameters(self) -> Iterator[Tensor]:
+        return chain.from_iterable(group["params"] for group in self.param_groups)
+
+    @no_grad()
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over options and state from ``state_dict()`` of an optimizer of the same kind; everything is copied.
+
+        载入状态字典。 Raises TypeError or ValueError where it does not fit, and then nothing has changed.
+        """
+        if not isinstance(state_dict, dict):
+            raise TypeError(f"state_dict must be a dict, as state_dict() returns it, not {type(state_dict).__name__}")
+        state_dict = dict(state_dict)
+        for hook in self._hooks["load_state_dict_pre"].values():
+            changed = hook(self, state_dict)
+            state_dict = state_dict if changed is None else changed
+        for key, kind in {"state": dict, "param_groups": list}.items():
+            if not isinstance(state_dict.get(key), kind):
+                raise ValueError(f"state_dict must have {key!r}, a {kind.__name__}; its keys are {list(state_dict)}")
+        saved_groups = state_dict["param_groups"]
+        if len(saved_groups) != len(self.param_groups):
+            raise ValueError(
+                "loaded state dict has a different number of parameter groups: "
+                f"{len(saved_groups)}, this optimizer has {len(self.param_groups)}"
+            )
+        groups: list[dict[str, Any]] = []
+        owners: dict[Any, tuple[Tensor, dict[str, Any]]] = {}
+        for i, (saved, group) in enumerate(zip(saved_groups, self.param_groups, strict=True)):
+            groups.append(self._loaded_group(i, saved, group))
+            owners.update(zip(saved["params"], ((p, groups[-1]) for p in group["params"]), strict=True))
+        state: defaultdict = defaultdict(dict)
+        for key, values in state_dict["state"].items():
+            if key in owners:
+                p, group = owners[key]
+                state[p] = self._loaded_state(key, values, p, group)
+            elif isinstance(key, int) or str(key).isdigit():
+                raise ValueError(f"state_dict has state for parameter {key!r}; its groups list {list(owners)}")
+            else:
+                state[key] = deepcopy(values)
+        self.state, self.param_groups = state, groups
+        for hook in self._hooks["load_state_dict_post"].values():
+            hook(self)
+
+    def _loaded_group(self, i: int, saved: Any, group: dict[str, Any]) -> dict[str, Any]:
+        """The group that a saved one makes of ``group``."""
+        if not isinstance(saved, dict) or not isinstance(saved.get("params"), (list, tuple)):
+            raise ValueError(f"param_groups[{i}] must be a dict with 'params', a list")
+        if len(saved["params"]) != len(group["params"]):
+            raise ValueError(
+                "loaded state dict contains a parameter group that doesn't match the size of optimizer's group: "
+                f"param_groups[{i}] has {len(saved['params'])} parameters, here it has {len(group['params'])}"
+            )
+        fresh = {key: default for key, default in self.defaults.items() if default is None or isinstance(default, bool)}
+        new = {key: value if key == "params" else deepcopy(value) for key, value in saved.items()}
+        if "param_names" in group:
+            new.setdefault("param_names", group["param_names"])
+        new["params"] = group["params"]
+        for key, default in fresh.items():  # flags that came with newer versions
+            new.setdefault(key, default)
+        if missing := [key for key in self.defaults if key not in new]:
+            raise ValueError(f"param_groups[{i}] lacks {', '.join(missing)}: it is not from a {type(self).__name__}")
+        self.check_group(new)
+        return new
+
+    def _loaded_state(self, key: Any, values: Any, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
+        """A copy of one parameter's saved state; float tensors take on the parameter's dtype, all but ``step``."""
+        if not isinstance(values, dict):
+            raise TypeError(f"state of parameter {key!r} must be a dict, not {type(values).__name__}")
+
+        def copy(name: str, value: Any) -> Any:
+            value = deepcopy(value)
+            is_float = isinstance(value, Tensor) and value.is_floating_point()
+            return value.to(p.dtype) if is_float and name != "step" else value
+
+        return {name: copy(name, value) for name, value in values.items()}
+
+    # ---- hooks
+
+    def register_step_pre_hook(self, hook: Callable) -> RemovableHandle:
+        """Call ``hook(optimizer, args, kwargs)`` before each step; it may return new (args, kwargs). 前置钩子。"""
+        return add_hook(self._hooks["step_pre"], hook)
+
+    def register_step_post_hook(self, hook: Callable) -> RemovableHandle:
+        """Call ``hook(optimizer, args, kwargs)`` after each step. 后置钩子。"""
+        return add_hook(self._hooks["step_post"], hook)
+
+    def register_state_dict_pre_hook(self, hook: Callable, prepend: bool = False) -> RemovableHandle:
+        """Call ``hook(optimizer)`` before ``state_dict``."""
+        return add_hook(self._hooks["state_dict_pre"], hook, prepend)
+
+    def register_state_dict_post_hook(self, hook: Callable, prepend: bool = False) -> RemovableHandle:
+        """Call ``hook(optimizer, state_dict)`` after ``state_dict``; it may return another dict."""
+        return add_hook(self._hooks["state_dict_post"], hook, prepend)
+
+    def register_load_state_dict_pre_hook(self, hook: Callable, prepend: bool = False) -> RemovableHandle:
+        """Call ``hook(optimizer, state_dict)`` before ``load_state_dict``; it may return another dict."""
+        return add_hook(self._hooks["load_state_dict_pre"], hook, prepend)
+
+    def register_load_state_dict_post_hook(self, hook: Callable, prepend: bool = False) -> RemovableHandle:
+        """Call ``hook(optimizer)`` after ``load_state_dict``."""
+        return add_hook(self._hooks["load_state_dict_post"], hook, prepend)
