@@ -13,12 +13,12 @@ from typing import Any
 Check = Callable[[str, Any], Any]
 
 
-def _item(name: str, value: Any) -> Any:
+def _item(name: str, value: Any, allowed: str) -> Any:
     """The number inside a NumPy scalar or a one-element array or tensor; anything else as it is."""
     if not hasattr(value, "item"):
         return value
     if (count := math.prod(value.shape)) != 1:
-        raise ValueError(f"Tensor {name} must be 1-element; {name} has {count} elements, give one number")
+        raise ValueError(f"Tensor {name} must be 1-element; {name} has {count} elements, it must be {allowed}")
     return value.item()
 
 
@@ -41,8 +41,16 @@ class Number:
         ]
         return " ".join(["an integer" if self.whole else "a finite number", " and ".join(filter(None, ends))]).strip()
 
+    def _admits(self, number: float) -> bool:
+        low = self.low < number if self.above else self.low <= number
+        high = number < self.high if self.below else number <= self.high
+        return low and high and math.isfinite(number)
+
     def __call__(self, name: str, value: Any) -> float:
-        number = _item(name, value)
+        plain = type(value) is int or (type(value) is float and not self.whole)
+        if plain and self._admits(value):  # nearly always; a step of an optimizer checks a dozen numbers
+            return value
+        number = _item(name, value, self.allowed())
         text = f"{self.says.format(name=name, value=value)}; {name} must be {self.allowed()}"
         try:
             # operator.index refuses 1.5; float() would accept '0.1', so strings are refused by hand
@@ -54,13 +62,9 @@ class Number:
             raise TypeError(f"{text}, not {type(value).__name__}") from None
         except OverflowError:
             raise ValueError(text) from None
-        if (
-            not (self.low <= number <= self.high and math.isfinite(number))
-            or (self.above and number == self.low)
-            or (self.below and number == self.high)
-        ):
+        if not self._admits(number):
             raise ValueError(text)
-        return value if type(value) in (int, float) else number
+        return number
 
 
 @dataclass(frozen=True)
@@ -70,10 +74,10 @@ class Flag:
     none: bool = False
 
     def __call__(self, name: str, value: Any) -> bool | None:
-        value = _item(name, value)
+        allowed = "True, False or None" if self.none else "True or False"
+        value = _item(name, value, allowed)
         if isinstance(value, bool) or (self.none and value is None):
             return value
-        allowed = "True, False or None" if self.none else "True or False"
         raise TypeError(f"Invalid {name}: {value!r}; {name} must be {allowed}, not {type(value).__name__}")
 
 

@@ -13,7 +13,7 @@ from optimlab.functional import TensorError
 from optimlab.random import default_generator
 from optimlab.tensor import Tensor
 
-_LENGTH = Number("Invalid size: {value}", low=0, whole=True)
+_LENGTH = Number(low=0, whole=True)
 
 
 def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:

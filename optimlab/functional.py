@@ -81,12 +81,18 @@ def _target(a: Array, index: Array) -> tuple[Array, Array]:
     return np.arange(len(index)), index
 
 
+def _nll_by_a(g: Array, y: Array, a: Array, i: Array, reduction: str) -> Array:
+    out = np.zeros_like(a)
+    out[_target(a, i)] = -_unreduce(g, i, reduction)
+    return out
+
+
 REDUCE: dict[str, Callable[[Array], Array]] = {"mean": np.mean, "sum": np.sum, "none": lambda a: a}
 
 
 def _unreduce(g: Array, a: Array, reduction: str) -> Array:
     """The gradient that reaches each of the losses that were averaged or summed."""
-    return g / len(a.ravel()) if reduction == "mean" else g
+    return g / a.size if reduction == "mean" else g
 
 
 def _slope(a: Array, b: Array) -> Array:
@@ -141,7 +147,7 @@ OPERATIONS: dict[str, tuple] = {
     "log_softmax": (_log_softmax, lambda g, y, a, dim: g - np.exp(y) * g.sum(axis=dim, keepdims=True)),
     "nll_loss": (
         lambda a, i, reduction: REDUCE[reduction](-a[_target(a, i)]),
-        lambda g, y, a, i, reduction: _scatter(-_unreduce(g, i, reduction), a, _target(a, i)),
+        _nll_by_a,
     ),
     "mse_loss": (
         lambda a, b, reduction: REDUCE[reduction]((a - b) ** 2),

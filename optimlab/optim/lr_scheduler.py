@@ -18,6 +18,7 @@ EPOCH_DEPRECATION_WARNING = (
 )
 
 LAST_EPOCH = Number(low=-1, whole=True)
+EPOCH = Number(low=0, whole=True)
 FINITE = Number()
 
 
@@ -72,7 +73,7 @@ class LRScheduler:
 
     def shape(self, t: int) -> float:
         """The learning rate of epoch ``t``, as a share of the initial one."""
-        raise NotImplementedError(f"{type(self).__name__} must define shape() or get_lr()")
+        raise NotImplementedError
 
     def ratio(self, t: int) -> float | None:
         """shape(t) / shape(t - 1); None where that would divide by zero."""
@@ -100,6 +101,8 @@ class LRScheduler:
                 UserWarning,
                 stacklevel=2,
             )
+        if type(self).shape is LRScheduler.shape:
+            raise NotImplementedError(f"{type(self).__name__} must define shape() or get_lr()")
         return [
             self.advance(_number(group["lr"]), _number(base), self.last_epoch)
             for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True)
@@ -119,6 +122,9 @@ class LRScheduler:
 
         Call it after ``optimizer.step()``. Raises ValueError for an epoch below 0; after an error nothing has changed.
         """
+        if epoch is not None:
+            epoch = int(EPOCH("epoch", epoch))
+            warnings.warn(EPOCH_DEPRECATION_WARNING, UserWarning, stacklevel=2)
         if self._step_count == 1 and self.optimizer._step_count == self._steps_before:
             warnings.warn(
                 "Detected call of `lr_scheduler.step()` before `optimizer.step()`. In this order the first value of the "
@@ -126,9 +132,6 @@ class LRScheduler:
                 UserWarning,
                 stacklevel=2,
             )
-        if epoch is not None:
-            epoch = int(Number(low=0, whole=True)("epoch", epoch))
-            warnings.warn(EPOCH_DEPRECATION_WARNING, UserWarning, stacklevel=2)
         groups = self.optimizer.param_groups
         before = self.last_epoch, list(self.base_lrs)
         self._get_lr_called_within_step = True
@@ -185,7 +188,7 @@ class LRScheduler:
                 f"state_dict is not from a {type(self).__name__}: it lacks {sorted(own - state_dict.keys())} "
                 f"and has {sorted(map(str, state_dict.keys() - own))} besides"
             )
-        checks = self.checks | {"last_epoch": LAST_EPOCH, "_step_count": Number(low=0, whole=True)}
+        checks = self.checks | {"last_epoch": LAST_EPOCH, "_step_count": EPOCH}
         checked = {key: checks[key](key, value) if key in checks else value for key, value in state_dict.items()}
         for key in ("base_lrs", "_last_lr"):
             if not isinstance(checked[key], (list, tuple)) or len(checked[key]) != len(self.optimizer.param_groups):

@@ -1,0 +1,344 @@
+"""What the base class promises: groups, state, hooks, closures, saving, subclasses, the older interface."""
+
+import copy
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+from cases import OPTIMIZERS, flat, label
+from oracle import as_given
+
+import optimlab as ol
+from optimlab import optim
+from optimlab.optim import lr_scheduler
+from optimlab.optim.engine import BLOCK
+from optimlab.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+
+
+def leaf(*values):
+    return ol.tensor(list(values or (1.0, 2.0)), requires_grad=True)
+
+
+def step(optimizer, *gradients):
+    for p, g in zip(optimizer._parameters(), gradients, strict=True):
+        p.grad = ol.tensor(g)
+    optimizer.step()
+
+
+def test_repr_is_torchs():
+    optimizer = optim.SGD([leaf()], lr=0.1, momentum=0.9)
+    assert repr(optimizer) == (
+        "SGD (\nParameter Group 0\n    dampening: 0\n    differentiable: False\n    foreach: None\n    fused: None\n"
+        "    lr: 0.1\n    maximize: False\n    momentum: 0.9\n    nesterov: False\n    weight_decay: 0\n)"
+    )
+
+
+def test_first_velocity_is_not_dampened():
+    """The numbers of the study notes: 1, 1.4, 1.76 at dampening .5."""
+    p = leaf(0.0)
+    optimizer = optim.SGD([p], lr=0.1, momentum=0.9, dampening=0.5)
+    velocities = []
+    for _ in range(3):
+        step(optimizer, [1.0])
+        velocities.append(optimizer.state[p]["momentum_buffer"].item())
+    assert velocities == pytest.approx([1, 1.4, 1.76], rel=1e-6)  # float32
+
+
+def test_groups_have_options_of_their_own():
+    a, b = leaf(1.0), leaf(1.0)
+    optimizer = optim.SGD([{"params": a}, {"params": [b], "lr": 0.01, "name": "head"}], lr=0.1)
+    step(optimizer, [1.0], [1.0])
+    assert (a.item(), b.item()) == pytest.approx((0.9, 0.99))
+    c = leaf(1.0)
+    group = {"params": c}
+    optimizer.add_param_group(group)
+    assert optimizer.param_groups[2] is group and group["lr"] == 0.1 and group["params"] == [c]
+    assert list(group) == ["params", "lr", *list(optimizer.defaults)[1:]]
+
+
+def test_parameters_without_gradient_are_left_alone():
+    a, b = leaf(), leaf()
+    optimizer = optim.Adam([a, b])
+    a.grad = ol.ones(2)
+    optimizer.step()
+    assert b not in optimizer.state and b.tolist() == [1, 2]
+
+
+def test_zero_grad():
+    p = leaf()
+    optimizer = optim.SGD([p])
+    p.grad = ol.ones(2)
+    optimizer.zero_grad(set_to_none=False)
+    assert p.grad.tolist() == [0, 0]
+    optimizer.zero_grad()
+    assert p.grad is None
+
+
+def test_closure_runs_with_recording_on():
+    p = leaf(3.0)
+    optimizer = optim.SGD([p], lr=0.1)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = (p * p).sum()
+        loss.backward()
+        return loss
+
+    with ol.no_grad():
+        loss = optimizer.step(closure)
+    assert loss.item() == 9 and p.item() == pytest.approx(2.4)
+
+    def fails():
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        optimizer.step(fails)
+    assert p.item() == pytest.approx(2.4) and ol.is_grad_enabled()
+    with pytest.raises(RuntimeError, match=r"inside step"):
+        optimizer.step(optimizer.step)
+
+
+def test_hooks_run_in_torchs_order_and_come_off():
+    calls = []
+    p = leaf(1.0)
+    optimizer = optim.SGD([p], lr=0.1)
+    handles = [
+        register_optimizer_step_pre_hook(lambda *a: calls.append("global pre")),
+        register_optimizer_step_post_hook(lambda *a: calls.append("global post")),
+        optimizer.register_step_pre_hook(lambda o, args, kwargs: calls.append("pre") if args[0] is o else None),
+        optimizer.register_step_post_hook(lambda *a: calls.append("post")),
+    ]
+    step(optimizer, [1.0])
+    assert calls == ["global pre", "pre", "post", "global post"]
+    for handle in handles:
+        handle.remove()
+    step(optimizer, [1.0])
+    assert len(calls) == 4
+    with optimizer.register_step_pre_hook(lambda *a: 5), pytest.raises(RuntimeError, match="must return None or a tuple"):
+        optimizer.step()
+    optimizer.register_step_pre_hook(lambda o, args, kwargs: ((o, lambda: 7), {}))
+    assert optimizer.step() == 7
+
+
+def test_state_dict_hooks():
+    optimizer = optim.SGD([leaf()])
+    calls = []
+    optimizer.register_state_dict_pre_hook(lambda o: calls.append("second"))
+    optimizer.register_state_dict_pre_hook(lambda o: calls.append("first"), prepend=True)
+    optimizer.register_state_dict_post_hook(lambda o, d: d | {"note": 1})
+    optimizer.register_load_state_dict_pre_hook(lambda o, d: {k: v for k, v in d.items() if k != "note"})
+    optimizer.register_load_state_dict_post_hook(lambda o: calls.append("loaded"))
+    optimizer.load_state_dict(optimizer.state_dict())
+    assert calls == ["first", "second", "loaded"] and optimizer.state_dict()["note"] == 1
+
+
+@pytest.mark.parametrize(("name", "options"), flat(OPTIMIZERS), ids=[label(*case) for case in flat(OPTIMIZERS)])
+@pytest.mark.parametrize("way", ["state_dict", "deepcopy", "pickle"])
+def test_a_copy_goes_on_bit_for_bit(name, options, way):
+    draw = np.random.RandomState(0)
+    gradients = draw.standard_normal((12, 3)).astype(np.float32)
+    p = leaf(1.0, 2.0, 3.0)
+    optimizer = getattr(optim, name)([p], **as_given(ol, options))
+    for g in gradients[:5]:
+        step(optimizer, g)
+    if way == "state_dict":
+        twin = getattr(optim, name)([p.detach().clone().requires_grad_()])
+        twin.load_state_dict(optimizer.state_dict())
+        assert not any(
+            np.shares_memory(a.numpy(), b.numpy())
+            for a, b in zip(optimizer.state[p].values(), twin.state[next(twin._parameters())].values(), strict=True)
+        )
+    else:
+        twin = copy.deepcopy(optimizer) if way == "deepcopy" else pickle.loads(pickle.dumps(optimizer))
+    for g in gradients[5:]:
+        step(optimizer, g)
+        step(twin, g)
+    for a, b in [(p, next(twin._parameters())), *zip(*(o.state_dict()["state"].get(0, {}).values() for o in (optimizer, twin)))]:
+        np.testing.assert_array_equal(a.detach().numpy(), b.detach().numpy())
+
+
+def test_model_and_optimizer_stay_tied_in_a_deep_copy():
+    model = ol.nn.Linear(2, 1)
+    twin_model, twin = copy.deepcopy((model, optim.SGD(model.parameters())))
+    assert twin.param_groups[0]["params"][0] is twin_model.weight
+
+
+@pytest.mark.parametrize("size", [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK + 7])
+def test_blocks_make_no_difference(size):
+    """A long parameter is worked off in blocks; each element gets what it gets alone."""
+    draw = np.random.RandomState(0)
+    start, gradients = draw.standard_normal(size), draw.standard_normal((3, size))
+    whole = ol.tensor(start, requires_grad=True)
+    parts = [ol.tensor(piece, requires_grad=True) for piece in np.array_split(start, 3)]
+    for optimizer, cut in [(optim.Adam([whole], weight_decay=0.1), 1), (optim.Adam(parts, weight_decay=0.1), 3)]:
+        for g in gradients:
+            step(optimizer, *np.array_split(g, cut))
+    np.testing.assert_array_equal(whole.detach().numpy(), np.concatenate([p.detach().numpy() for p in parts]))
+
+
+def test_memory_order_makes_no_difference():
+    start = np.random.RandomState(0).standard_normal((300, 200))
+    plain = ol.tensor(start, requires_grad=True)
+    turned = ol.from_numpy(np.asfortranarray(start)).requires_grad_()
+    for optimizer in (optim.Adam([plain]), optim.Adam([turned])):
+        step(optimizer, start)
+        step(optimizer, -start)
+    np.testing.assert_array_equal(plain.detach().numpy(), turned.detach().numpy())
+
+
+def test_an_optimizer_in_torchs_style():
+    class SignDescent(optim.Optimizer):
+        def __init__(self, params, lr=optim.optimizer.required):
+            super().__init__(params, {"lr": lr})
+
+        @ol.no_grad()
+        def step(self, closure=None):
+            for group in self.param_groups:
+                for p in group["params"]:
+                    self.state[p]["steps"] = self.state[p].get("steps", 0) + 1
+                    p.add_(p.grad / p.grad.abs(), alpha=-group["lr"])
+
+    class Counted(SignDescent):
+        def step(self, closure=None):
+            return super().step(closure)
+
+    with pytest.raises(ValueError, match="required optimization parameter lr"):
+        SignDescent([leaf()])
+    p = leaf(1.0, 2.0)
+    optimizer = Counted([p], lr=0.5)
+    calls = []
+    optimizer.register_step_post_hook(lambda *a: calls.append(1))
+    step(optimizer, [3.0, -4.0])
+    assert p.tolist() == [0.5, 2.5] and calls == [1] and optimizer.state_dict()["state"] == {0: {"steps": 1}}
+
+
+@pytest.mark.parametrize(("name", "options"), [("SGD", {"lr": 0.1, "momentum": 0.9}), ("Adam", {"lr": 0.1})])
+def test_gradients_flow_through_differentiable_steps(name, options):
+    """d(loss after three steps) / d(start), against differences."""
+
+    def final(start, differentiable):
+        p = start * 1.0
+        optimizer = getattr(optim, name)([p], differentiable=differentiable, **options)
+        for _ in range(3):
+            p.grad = p.detach() * ol.tensor([1.0, 3.0], dtype=ol.float64) if not differentiable else p * ol.tensor([1.0, 3.0])
+            optimizer.step()
+        return (p * p).sum()
+
+    start = ol.tensor(np.array([1.0, -2.0]), requires_grad=True)
+    final(start, True).backward()
+    for i in range(2):
+        moved = []
+        for sign in (1, -1):
+            x = start.detach().clone()
+            x[i] = x[i].item() + sign * 1e-6
+            moved.append(final(x, False).item())
+        # central differences with step 1e-6: rounding of 1e-16 / 1e-6
+        assert start.grad[i].item() == pytest.approx((moved[0] - moved[1]) / 2e-6, rel=1e-7, abs=1e-8)
+
+
+def test_differentiable_refuses_a_leaf():
+    p = leaf()
+    optimizer = optim.Adam([p], differentiable=True)
+    p.grad = ol.ones(2)
+    with pytest.raises(RuntimeError, match="in-place operation"):
+        optimizer.step()
+    assert not optimizer.state and p.tolist() == [1, 2]
+
+
+# ---- schedules
+
+
+def test_a_tensor_learning_rate_is_changed_in_place():
+    lr = ol.tensor(0.4)
+    optimizer = optim.SGD([leaf()], lr=lr)
+    schedule = lr_scheduler.StepLR(optimizer, 1, 0.5)
+    optimizer.step()
+    schedule.step()
+    assert lr.item() == pytest.approx(0.2) and optimizer.param_groups[0]["lr"] is lr
+    assert schedule.get_last_lr()[0] is not lr and schedule.base_lrs[0].item() == pytest.approx(0.4)
+
+
+def test_older_interface(capsys):
+    optimizer = optim.SGD([leaf()], lr=0.05)
+    schedule = lr_scheduler.StepLR(optimizer, 1, verbose=True)
+    optimizer.step()
+    schedule.step()
+    schedule.print_lr(True, 1, 0.5)
+    schedule.print_lr(True, 0, 0.5, 7)
+    schedule.print_lr(True, 0, 0.5, 1.5)
+    schedule.print_lr(False, 0, 0.5)
+    assert capsys.readouterr().out == (
+        "Adjusting learning rate of group 0 to 5.0000e-02.\nAdjusting learning rate of group 0 to 5.0000e-03.\n"
+        "Adjusting learning rate of group 1 to 5.0000e-01.\nEpoch 00007: adjusting learning rate of group 0 to 5.0000e-01.\n"
+        "Epoch 1.50: adjusting learning rate of group 0 to 5.0000e-01.\n"
+    )
+    assert isinstance(schedule, lr_scheduler._LRScheduler) and optimizer._step_count == 1
+
+
+def test_warnings_are_torchs():
+    optimizer = optim.SGD([leaf()], lr=0.1)
+    schedule = lr_scheduler.StepLR(optimizer, 1)
+    with pytest.warns(UserWarning, match=r"Detected call of `lr_scheduler.step\(\)` before `optimizer.step\(\)`"):
+        schedule.step()
+    with pytest.warns(UserWarning, match=r"please use `get_last_lr\(\)`"):
+        schedule.get_lr()
+    with pytest.warns(UserWarning, match="is being deprecated"):
+        schedule.step(5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        optimizer.step()
+        schedule.step()
+
+
+def test_a_schedule_in_torchs_style():
+    class Halves(lr_scheduler.LRScheduler):
+        def get_lr(self):
+            return [group["lr"] * (0.5 if self.last_epoch else 1) for group in self.optimizer.param_groups]
+
+    optimizer = optim.SGD([{"params": leaf(), "lr": 0.4}, {"params": leaf(), "lr": 4.0}])
+    schedule = Halves(optimizer)
+    optimizer.step()
+    schedule.step()
+    assert schedule.get_last_lr() == [0.2, 2.0]
+
+
+def test_a_group_added_later_joins_in():
+    optimizer = optim.SGD([leaf()], lr=0.4)
+    schedule = lr_scheduler.StepLR(optimizer, 2, 0.5)
+    optimizer.step()
+    schedule.step()
+    optimizer.add_param_group({"params": leaf(), "lr": 1.0})
+    schedule.step()
+    assert schedule.get_last_lr() == [0.2, 0.5] and optimizer.param_groups[1]["initial_lr"] == 1.0
+
+
+def test_state_dict_has_torchs_keys():
+    schedule = lr_scheduler.StepLR(optim.SGD([leaf()], lr=0.4), 3)
+    assert schedule.state_dict() == {
+        "step_size": 3,
+        "gamma": 0.1,
+        "base_lrs": [0.4],
+        "last_epoch": 0,
+        "_step_count": 1,
+        "_is_initial": False,
+        "_get_lr_called_within_step": False,
+        "_last_lr": [0.4],
+    }
+
+
+def test_going_on_with_last_epoch():
+    """A schedule built with last_epoch = k takes the place that the interrupted one would have reached."""
+    for build in (lambda o, k: lr_scheduler.StepLR(o, 3, 0.5, k), lambda o, k: lr_scheduler.CosineAnnealingLR(o, 9, 0.1, k)):
+        optimizer = optim.SGD([leaf()], lr=1.0)
+        schedule = build(optimizer, -1)
+        for _ in range(5):
+            optimizer.step()
+            schedule.step()
+        wanted = optimizer.param_groups[0]["lr"]
+        later = optim.SGD([leaf()], lr=1.0)
+        later.load_state_dict(optimizer.state_dict())
+        if isinstance(schedule, lr_scheduler.StepLR):
+            later.param_groups[0]["lr"] = 0.5  # what epoch 4 had: the chainable form goes on from there
+        build(later, 4)
+        assert later.param_groups[0]["lr"] == pytest.approx(wanted, rel=1e-15)

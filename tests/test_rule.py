@@ -1,0 +1,186 @@
+"""The typeset formula: it changes with every operator of the rule, and parsed back it gives the rule's numbers."""
+
+import ast
+import importlib.util
+import inspect
+import itertools
+import re
+import textwrap
+
+import numpy as np
+import pytest
+
+from optimlab import optim
+from optimlab.optim.rule import LETTERS, Rule
+
+RULES = [optim.SGD, optim.Adam]
+OPTIONS = {  # enough option sets to run every line of a rule
+    optim.SGD: [
+        {},
+        {"weight_decay": 0.2},
+        {"momentum": 0.9, "dampening": 0.3},
+        {"momentum": 0.9, "weight_decay": 0.2, "t": 1},
+        {"momentum": 0.9, "weight_decay": 0.2, "nesterov": True},
+    ],
+    optim.Adam: [
+        {},
+        {"weight_decay": 0.2},
+        {"weight_decay": 0.2, "decoupled_weight_decay": True, "t": 1},
+        {"amsgrad": True, "betas": (0.5, 0.75), "t": 7},
+        {"amsgrad": True, "weight_decay": 0.2, "eps": 0.1},
+    ],
+}
+CASES = [(cls, options) for cls in RULES for options in OPTIONS[cls]]
+
+
+class Formula:
+    """Evaluates the LaTeX of a formula: a reader of its own, which knows nothing of how it was written."""
+
+    TOKEN = re.compile(
+        r"\\frac|\\sqrt|\\max|\\left\(|\\right\)|\\,|[-+,{}^]|\d+(?:\.\d+)?"
+        r"|(?:\\[a-z]+(?:_\d)?|[a-z])(?:\^\{\\max\})?'*(?:_\{[^{}]*\})?"
+    )
+
+    def __init__(self, text, values):
+        self.values = dict(values)
+        for line in text.removeprefix(r"\begin{aligned}").removesuffix(r"\end{aligned}").split(r"\\" + "\n"):
+            name, formula = line.strip().split(r" &\leftarrow ")
+            self.tokens = self.TOKEN.findall(formula)
+            assert "".join(self.tokens) == formula.replace(" ", ""), f"unread: {formula}"
+            self.values[name] = self.sum()
+            assert not self.tokens, self.tokens
+
+    def take(self, *wanted):
+        if self.tokens and self.tokens[0] in wanted:
+            return self.tokens.pop(0)
+        return None
+
+    def sum(self):
+        value = self.product()
+        while sign := self.take("+", "-"):
+            right = self.product()
+            value = value + right if sign == "+" else value - right
+        return value
+
+    def product(self):
+        if self.take("-"):
+            return -self.product()
+        value = self.power()
+        while self.take(r"\,"):
+            value = value * self.power()
+        return value
+
+    def power(self):
+        value = self.atom()
+        return value ** self.group() if self.take("^") else value
+
+    def group(self, opening="{", closing="}"):
+        assert self.take(opening)
+        value = self.sum()
+        assert self.take(closing)
+        return value
+
+    def atom(self):
+        if self.take(r"\frac"):
+            above = self.group()
+            return above / self.group()
+        if self.take(r"\sqrt"):
+            return np.sqrt(self.group())
+        if self.take(r"\max"):
+            assert self.take(r"\left(")
+            a = self.sum()
+            assert self.take(",") and self.take(r"\,")
+            b = self.sum()
+            assert self.take(r"\right)")
+            return np.maximum(a, b)
+        if self.tokens[0] == "{":
+            return self.group()
+        if self.tokens[0] == r"\left(":
+            return self.group(r"\left(", r"\right)")
+        token = self.tokens.pop(0)
+        return float(token) if token[0].isdigit() else self.values[token]
+
+
+@pytest.mark.parametrize(("cls", "options"), CASES, ids=str)
+def test_parsed_back_it_gives_the_rules_numbers(cls, options):
+    draw = np.random.default_rng(0)
+    arrays, scalars = cls.rule.sample(**options)
+    arrays = {k: None if v is None else np.abs(draw.standard_normal(50)) for k, v in arrays.items()}
+    arrays["p"], arrays["g"] = draw.standard_normal((2, 50))
+    new = cls.rule(**arrays, **scalars)
+
+    symbols = {LETTERS[k] + ("_{t}" if k == "g" else "_{t-1}"): v for k, v in arrays.items() if v is not None}
+    symbols |= {LETTERS[k]: v for k, v in scalars.items() if k in LETTERS}
+    symbols |= {rf"\beta_{i + 1}": b for i, b in enumerate(scalars.get("betas", ()))}
+    read = Formula(cls.rule.latex(**options), symbols).values
+    for letter in ("p", *cls.rule.letters):
+        if new[letter] is not None and f"{LETTERS[letter]}_{{t}}" in read:
+            # the same operations in the same order: nothing is lost in the last bit
+            np.testing.assert_array_equal(read[f"{LETTERS[letter]}_{{t}}"], new[letter])
+    assert "p_{t}" in read
+
+
+def mutants(function):
+    """The rule's source with one operator, function or number changed, for each of them."""
+    source = textwrap.dedent(inspect.getsource(function))
+    others = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult}
+    names = {"sqrt": "abs", "abs": "sqrt", "maximum": "minimum", "minimum": "maximum"}
+    for i in itertools.count():
+        tree = ast.parse(source)
+        nodes = [n for n in ast.walk(tree.body[0]) if isinstance(n, (ast.BinOp, ast.Attribute, ast.Constant))]
+        nodes = [n for n in nodes if not isinstance(n, ast.Constant) or isinstance(n.value, (int, float))]
+        nodes = [n for n in nodes if not isinstance(n, ast.Attribute) or n.attr in names]
+        if i == len(nodes):
+            return
+        node = nodes[i]
+        before = ast.unparse(node)
+        if isinstance(node, ast.BinOp):
+            node.op = others[type(node.op)]()
+        elif isinstance(node, ast.Attribute):
+            node.attr = names[node.attr]
+        else:
+            node.value += 1
+        yield f"{before} -> {ast.unparse(node)}", ast.unparse(tree)
+
+
+@pytest.mark.parametrize("cls", RULES)
+def test_formula_changes_with_every_operator(cls, tmp_path):
+    def formulas(rule):
+        return [rule.latex(**options) for options in OPTIONS[cls]]
+
+    original, count = formulas(cls.rule), 0
+    for i, (change, source) in enumerate(mutants(cls.rule.function)):
+        path = tmp_path / f"mutant_{i}.py"
+        path.write_text("import numpy as np\n" + source.replace("@staticmethod\n", ""))
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        assert formulas(Rule(module.rule, cls)) != original, change
+        count += 1
+    assert count >= 8
+
+
+def test_what_is_shown():
+    assert optim.SGD.rule.latex() == "\\begin{aligned}\np_{t} &\\leftarrow p_{t-1} - \\eta\\,g_{t}\n\\end{aligned}"
+    assert r"v_{t} &\leftarrow \mu\,v_{t-1} + \left(1 - \tau\right)\,g_{t}" in optim.SGD.rule.latex(momentum=0.9)
+    assert r"v_{t} &\leftarrow g_{t}" in optim.SGD.rule.latex(t=1, momentum=0.9)
+
+
+@pytest.mark.parametrize("cls", RULES)
+def test_docstring_has_the_formula(cls):
+    assert cls.rule.latex(**cls.shown).splitlines()[1] in cls.__doc__
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [("p = p + np.exp(g)", "np.exp"), ("for _ in range(3):\n        p = p - g", "for _ in"), ("p -= g", "p -= g")],
+)
+def test_a_rule_is_a_closed_vocabulary(body, words, tmp_path, monkeypatch):
+    (tmp_path / "strange.py").write_text(f"import numpy as np\ndef rule(p, g, *, lr):\n    {body}\n    return {{'p': p}}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(__import__("sys").modules, "strange", raising=False)
+    import strange
+
+    with pytest.raises(TypeError, match="a rule cannot contain") as error:
+        Rule(strange.rule, optim.SGD).latex()
+    assert words in str(error.value)

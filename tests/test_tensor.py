@@ -1,0 +1,296 @@
+"""Tensor and autograd: every derivative checked numerically, printing and random numbers as torch's."""
+
+import copy
+import math
+
+import numpy as np
+import pytest
+
+import optimlab as ol
+from optimlab import nn
+from optimlab.functional import OPERATIONS
+from optimlab.tensor import Tensor, apply
+
+DRAW = np.random.default_rng(0)
+
+
+def normal(*shape):
+    return DRAW.standard_normal(shape)
+
+
+def positive(*shape):
+    return DRAW.uniform(0.5, 2.0, shape)
+
+
+PAIRS = [(normal(3, 4), normal(3, 4)), (normal(3, 4), normal(4)), (normal(3, 1), normal(1, 4)), (normal(), normal(2))]
+CLASSES = np.array([2, 0, 2])
+# operation: (inputs, keyword arguments) to differentiate it at; arrays of floats are differentiated, the others are not
+INPUTS = {
+    "add": [(p, {}) for p in PAIRS],
+    "sub": [(p, {}) for p in PAIRS] + [((1.5, normal(3)), {})],
+    "mul": [(p, {}) for p in PAIRS] + [((normal(0, 3), normal(3)), {})],
+    "div": [((a, positive(*b.shape)), {}) for a, b in PAIRS],
+    "pow": [((positive(3), 2.5), {}), ((normal(3), 2), {}), ((normal(3), 0), {}), ((positive(3), normal(2, 3)), {})],
+    **{name: [((normal(2, 3),), {})] for name in ("neg", "square", "clone", "exp", "tanh", "relu", "abs")},
+    **{name: [((positive(2, 3),), {}), ((positive(),), {})] for name in ("sqrt", "log")},
+    "maximum": [(p, {}) for p in PAIRS],
+    "minimum": [(p, {}) for p in PAIRS],
+    "where": [((normal(3) > 0, normal(2, 3), normal(3)), {})],
+    "matmul": [
+        ((normal(*a), normal(*b)), {})
+        for a, b in [([2, 3], [3, 4]), ([3], [3]), ([2, 3], [3]), ([3], [3, 4]), ([5, 2, 3], [3, 4]), ([3], [5, 3, 2])]
+    ],
+    "linear": [((normal(*s, 3), normal(4, 3), normal(4)), {}) for s in ([], [2], [5, 2])] + [((normal(2, 3), normal(4, 3)), {})],
+    **{
+        name: [((normal(2, 3, 2),), {"dim": d, "keepdim": k}) for d in (None, 1, -1, (0, 2)) for k in (False, True)]
+        for name in ("sum", "mean")
+    },
+    "log_softmax": [((normal(2, 3),), {"dim": d}) for d in (0, 1)],
+    "nll_loss": [((normal(3, 4), CLASSES), {"reduction": r}) for r in ("mean", "sum", "none")],
+    "mse_loss": [((normal(3, 4), normal(3, 4)), {"reduction": r}) for r in ("mean", "sum", "none")],
+    "getitem": [((normal(4, 3),), {"index": i}) for i in (1, (slice(None), 2), np.array([0, 2, 0]), (CLASSES, [0, 1, 0]))],
+    "reshape": [((normal(2, 3),), {"shape": (3, -1)})],
+    "expand": [((normal(3, 1),), {"shape": (2, 3, 4)})],
+    "permute": [((normal(2, 3, 4),), {"dims": (2, 0, 1)})],
+    "to": [((normal(3),), {"dtype": np.dtype("float64")})],
+}
+DIFFERENTIABLE = [name for name, row in OPERATIONS.items() if len(row) > 1]
+
+
+def test_every_derivative_is_checked():
+    assert INPUTS.keys() == set(DIFFERENTIABLE)
+
+
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
+def test_derivative(name):
+    for inputs, static in INPUTS[name]:
+        tensors = [
+            ol.tensor(x, requires_grad=True) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x for x in inputs
+        ]
+        out = apply(name, *tensors, **static)
+        weights = DRAW.standard_normal(out.shape)
+        out.backward(ol.tensor(weights))
+        for i, (x, t) in enumerate(zip(inputs, tensors, strict=True)):
+            if not isinstance(t, Tensor):
+                continue
+            numeric = np.zeros_like(x)
+            step = 1e-6
+            for at in np.ndindex(x.shape):
+                values = []
+                for sign in (1, -1):
+                    moved = [a.copy() if isinstance(a, np.ndarray) else a for a in inputs]
+                    moved[i][at] += sign * step
+                    values.append((OPERATIONS[name][0](*moved, **static) * weights).sum())
+                numeric[at] = (values[0] - values[1]) / (2 * step)
+            # central differences: h² · f‴ / 6 + rounding / h, both below 1e-9 for numbers of size 1
+            np.testing.assert_allclose(t.grad.numpy(), numeric, rtol=1e-7, atol=1e-7, err_msg=f"{name} input {i} {static}")
+
+
+def test_network_gradient():
+    """The derivatives of a whole network, against differences of its loss."""
+    ol.manual_seed(0)
+    net = nn.Sequential(nn.Linear(3, 5, dtype=ol.float64), nn.Tanh(), nn.Linear(5, 4, dtype=ol.float64), nn.ReLU())
+    x, y = ol.tensor(normal(3, 3)), ol.tensor(CLASSES)
+    loss_fn = nn.CrossEntropyLoss()
+    loss_fn(net(x), y).backward()
+    for p in net.parameters():
+        array, grad = p.detach().numpy(), p.grad.numpy()
+        for at in np.ndindex(array.shape):
+            before, losses = array[at], []
+            for step in (1e-6, -1e-6):
+                array[at] = before + step
+                losses.append(loss_fn(net(x), y).item())
+            array[at] = before
+            assert abs((losses[0] - losses[1]) / 2e-6 - grad[at]) < 1e-7  # as above
+
+
+def test_gradients_add_up_and_graph_is_freed():
+    x = ol.tensor([2.0], requires_grad=True)
+    y = x * x + x
+    y.backward(retain_graph=True)
+    y.backward()
+    assert x.grad.item() == 10
+    with pytest.raises(RuntimeError, match="second time"):
+        y.backward()
+    assert x.grad.item() == 10
+
+
+def test_leaves_do_not_share_a_gradient():
+    a, b = ol.ones(2, requires_grad=True), ol.ones(2, requires_grad=True)
+    (a + b).sum().backward()
+    with ol.no_grad():
+        a.grad.mul_(5)
+    assert b.grad.tolist() == [1, 1]
+
+
+def test_long_chain_does_not_recurse():
+    x = ol.tensor([1.0], requires_grad=True)
+    y = x
+    for _ in range(20_000):
+        y = y + 1
+    y.backward()
+    assert x.grad.item() == 1
+
+
+def test_no_grad_in_all_its_forms():
+    x = ol.tensor([1.0], requires_grad=True)
+
+    @ol.no_grad()
+    def brackets():
+        return x * 2
+
+    @ol.no_grad
+    def bare():
+        with ol.enable_grad():
+            assert (x * 2).requires_grad
+        return x * 2
+
+    with ol.no_grad():
+        assert not (x * 2).requires_grad and not ol.is_grad_enabled()
+    assert not brackets().requires_grad and not bare().requires_grad and (x * 2).requires_grad
+    with pytest.raises(ZeroDivisionError), ol.no_grad():
+        raise ZeroDivisionError
+    assert ol.is_grad_enabled()
+
+
+def test_numpy_and_tensors_mix():
+    x = ol.tensor([1.0, 4.0], requires_grad=True)
+    y = np.sqrt(np.array([4.0, 9.0], np.float32) * x)
+    y.sum().backward()
+    assert y.tolist() == [2.0, 6.0] and x.grad.tolist() == [1.0, 0.75]
+    assert (np.float64(2) * x).dtype is ol.float32
+    assert np.asarray(ol.tensor([1, 2])).tolist() == [1, 2]
+    assert (np.eye(2, dtype=np.float32) @ x).tolist() == [1.0, 4.0]
+
+
+DTYPES = [  # a, b, and the dtype of a + b
+    ([1.0], 2, "float32"),
+    ([1], 2, "int64"),
+    ([1], 2.0, "float32"),
+    ([True], 1, "int64"),
+    ([1.0], np.array([1]), "float32"),
+    ([1.0], np.array([1.0]), "float64"),
+    ([1.0], np.array(1.0), "float32"),
+]
+
+
+@pytest.mark.parametrize(("a", "b", "wanted"), DTYPES)
+def test_dtypes(a, b, wanted):
+    result = ol.tensor(a) + b
+    assert result.dtype.name == wanted
+    torch = pytest.importorskip("torch", reason="torch is not installed; the wanted dtype stands for it")
+    other = torch.tensor(b) if isinstance(b, np.ndarray) else b
+    assert str((torch.tensor(a) + other).dtype) == str(result.dtype)
+    assert str((torch.tensor(a) / other).dtype) == str((ol.tensor(a) / b).dtype)
+
+
+PRINTED = [  # an expression, and what torch 2.13.0 prints for it
+    ("tensor([1.04], requires_grad=True)", "tensor([1.0400], requires_grad=True)"),
+    ("tensor([1.])", "tensor([1.])"),
+    ("tensor(0.05)", "tensor(0.0500)"),
+    ("tensor([1.0, 2.5e-5])", "tensor([1.0000e+00, 2.5000e-05])"),
+    ("tensor([1., 2.], dtype=float64)", "tensor([1., 2.], dtype=torch.float64)"),
+    ("tensor([1.], requires_grad=True) * 2", "tensor([2.], grad_fn=<MulBackward0>)"),
+    ("nn.Parameter(tensor([1.]))", "Parameter containing:\ntensor([1.], requires_grad=True)"),
+    ("tensor([True, False])", "tensor([ True, False])"),
+    ("tensor([[1, -20], [300, 4]])", "tensor([[  1, -20],\n        [300,   4]])"),
+    ("tensor([nan, -1.5, inf])", "tensor([    nan, -1.5000,     inf])"),
+    ("tensor([0., 0.])", "tensor([0., 0.])"),
+    ("tensor([1e9, 1.])", "tensor([1.0000e+09, 1.0000e+00])"),
+    ("zeros(2, 0)", "tensor([], size=(2, 0))"),
+    ("tensor([])", "tensor([])"),
+    ("ones(2, 2).shape", "torch.Size([2, 2])"),
+    ("ones(1).dtype", "torch.float32"),
+    ("zeros(1001).sum()", "tensor(0.)"),
+    ("arange(2000).reshape(2, 1000)", None),
+    ("(arange(2000) / 7).reshape(20, 5, 20)", None),
+    ("(arange(30) - 12) / 7", None),
+    ("ones(11, dtype=float64, requires_grad=True)", None),
+    ("tensor([1.], requires_grad=True).sum(dim=0)", "tensor(1., grad_fn=<SumBackward1>)"),
+    ("(tensor([[1.]], requires_grad=True) @ ones(1, 1)).exp()", "tensor([[2.7183]], grad_fn=<ExpBackward0>)"),
+]
+
+
+@pytest.mark.parametrize(("expression", "printed"), PRINTED)
+def test_printing(expression, printed):
+    def run(module):
+        return repr(eval(expression, vars(module) | {"nan": math.nan, "inf": math.inf}))
+
+    if printed is not None:
+        assert run(ol) == printed
+    torch = pytest.importorskip("torch", reason="torch is not installed; the printed text stands for it")
+    assert run(ol) == run(torch)
+
+
+def test_random_numbers_are_torchs():
+    ol.manual_seed(7)
+    few, many, uniform = ol.randn(3), ol.randn(20), ol.rand(2, dtype=ol.float64)
+    # recorded from torch 2.13.0 after manual_seed(7), by the same calls
+    np.testing.assert_array_equal(few.numpy(), np.float32([-0.1467950940132141, 0.7861412763595581, 0.9468216300010681]))
+    # torch's vectorised sine and logarithm differ from numpy's by up to 2 ulp
+    recorded = [-0.17643792927265167, 0.5035638809204102, -1.056684136390686]
+    np.testing.assert_allclose(many.numpy()[[0, 7, 19]], np.float32(recorded), rtol=2.5e-7)
+    np.testing.assert_array_equal(uniform.numpy(), [0.6603051061881838, 0.30734958208251295])
+    assert ol.randperm(6).tolist() == [2, 3, 1, 5, 0, 4]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_random_numbers_are_the_installed_torchs(dtype):
+    torch = pytest.importorskip("torch", reason="torch is not installed; recorded numbers stand for it")
+
+    def draw(module):
+        module.manual_seed(2**40 + 5)
+        kind = {"dtype": getattr(module, dtype)}
+        sizes = (1, 5, 15, 16, 17, 32, 100)
+        numbers = [module.randn(n, **kind) for n in sizes] + [module.rand(n, **kind) for n in sizes]
+        layer = module.nn.Linear(7, 5, **kind)
+        return [x.detach().numpy() for x in [*numbers, module.randperm(50), layer.weight, layer.bias]]
+
+    for ours, theirs in zip(draw(ol), draw(torch), strict=True):
+        # absolute: a normal is a product with a sine, which may be near zero; 2 ulp of 1
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6 if dtype == "float32" else 1e-15)
+
+
+def test_module_tree():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Linear(2, 3)
+            self.act = nn.ReLU()
+            self.scale = nn.Parameter(ol.ones(1))
+            self.tied = self.first
+
+        def forward(self, x):
+            return self.act(self.first(x)) * self.scale
+
+    net = Net()
+    assert [name for name, _ in net.named_parameters()] == ["scale", "first.weight", "first.bias"]
+    assert net.eval().first.training is False and net.train().training is True
+    net(ol.ones(4, 2)).sum().backward()
+    assert net.scale.grad is not None
+    net.zero_grad()
+    assert net.scale.grad is None
+    twin = copy.deepcopy(net)
+    assert twin.first is twin.tied and twin.scale is not net.scale
+    net.scale = nn.Parameter(ol.zeros(1))
+    assert twin.scale.item() == 1
+    del net.scale
+    with pytest.raises(AttributeError, match="scale"):
+        _ = net.scale
+
+
+def test_in_place():
+    x = ol.zeros(3)
+    view = x[1:]
+    x += 1
+    x.mul_(4).sub_(1, alpha=2).div_(2)
+    x[0] = 7.0
+    assert x.tolist() == [7, 1, 1] and view.tolist() == [1, 1]
+    w = ol.ones(3, requires_grad=True)
+    total = ol.zeros(1)
+    total += (w * 2).sum()
+    total.backward()
+    assert w.grad.tolist() == [2, 2, 2]
+    with ol.no_grad():
+        w -= 0.5 * w.grad
+    assert w.tolist() == [0, 0, 0] and w.requires_grad
