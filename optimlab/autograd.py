@@ -67,7 +67,7 @@ LABELS = {  # torch's names, where they are not the operation's own
 
 
 class Node:
-    """One recorded operation: its inputs and, for each of them, where the gradient goes on to.
+    """One recorded operation: its inputs and, for each of them, where the gradient goes on to. 一次被记录的运算。
 
     An edge is the `Node` that made the input, the leaf tensor itself, or None for a constant.
     """

@@ -94,10 +94,11 @@ def from_numpy(ndarray: np.ndarray) -> Tensor:
     return Tensor._wrap(ndarray)
 
 
-abs, sqrt, square, exp, log, tanh, relu = (
-    Tensor.abs, Tensor.sqrt, Tensor.square, Tensor.exp, Tensor.log, Tensor.tanh, Tensor.relu,
+abs, sqrt, square, exp, log, sin, cos, tanh, relu = (
+    Tensor.abs, Tensor.sqrt, Tensor.square, Tensor.exp, Tensor.log, Tensor.sin, Tensor.cos,
+    Tensor.tanh, Tensor.relu,
 )  # fmt: skip
 pow, maximum, minimum, sum, mean, argmax = (
     Tensor.pow, Tensor.maximum, Tensor.minimum, Tensor.sum, Tensor.mean, Tensor.argmax,
 )  # fmt: skip
-matmul, reshape, flatten, transpose = Tensor.__matmul__, Tensor.reshape, Tensor.flatten, Tensor.transpose
+matmul, reshape, flatten, transpose = Tensor.matmul, Tensor.reshape, Tensor.flatten, Tensor.transpose

@@ -124,6 +124,8 @@ OPERATIONS: dict[str, tuple] = {
     "sqrt": (np.sqrt, lambda g, y, a: g / (2 * y)),
     "exp": (np.exp, lambda g, y, a: g * y),
     "log": (np.log, lambda g, y, a: g / a),
+    "sin": (np.sin, lambda g, y, a: g * np.cos(a)),
+    "cos": (np.cos, lambda g, y, a: -g * np.sin(a)),
     "tanh": (np.tanh, lambda g, y, a: g * (1 - y * y)),
     "relu": (lambda a: np.maximum(a, 0), lambda g, y, a: g * (a > 0)),
     "maximum": (np.maximum, lambda g, y, a, b: g * _slope(a, b), lambda g, y, a, b: g * _slope(b, a)),

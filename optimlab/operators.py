@@ -90,6 +90,10 @@ class Operators:
     def __rmatmul__(self, other: Any) -> "Tensor":
         return self._matmul(other, reflected=True)
 
+    def matmul(self, other: Any) -> "Tensor":
+        """The matrix product ``self @ other``."""
+        return self @ other
+
     def _matmul(self, other: Any, reflected: bool = False) -> Any:
         array = other._array if isinstance(other, Operators) else other
         if not isinstance(array, np.ndarray):
@@ -157,6 +161,14 @@ class Operators:
     def log(self) -> "Tensor":
         """The natural logarithm of each element: -inf at 0, nan below."""
         return self._apply("log")
+
+    def sin(self) -> "Tensor":
+        """The sine of each element, in radians."""
+        return self._apply("sin")
+
+    def cos(self) -> "Tensor":
+        """The cosine of each element, in radians."""
+        return self._apply("cos")
 
     def tanh(self) -> "Tensor":
         """The hyperbolic tangent of each element."""
@@ -333,6 +345,7 @@ class Operators:
 UFUNCS = {
     np.add: "add", np.subtract: "sub", np.multiply: "mul", np.true_divide: "div", np.power: "pow", np.matmul: "matmul",
     np.maximum: "maximum", np.minimum: "minimum", np.negative: "neg", np.absolute: "abs", np.sqrt: "sqrt",
-    np.square: "square", np.exp: "exp", np.log: "log", np.tanh: "tanh",
+    np.square: "square", np.exp: "exp", np.log: "log", np.tanh: "tanh", np.sin: "sin",
+    np.cos: "cos",
     np.equal: "eq", np.not_equal: "ne", np.less: "lt", np.less_equal: "le", np.greater: "gt", np.greater_equal: "ge",
 }  # fmt: skip

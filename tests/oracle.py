@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+
 from cases import OPTIMIZERS, SCHEDULES, Betas, Lr, flat, label
 
 GOLDENS = Path(__file__).parent / "goldens"

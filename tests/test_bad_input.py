@@ -39,7 +39,7 @@ def computed():
 
 P = [  # params
     (leaf, TypeError, "iterable of Tensors or dicts", "[tensor]"),
-    (lambda: [], ValueError, "empty parameter list", "one use"),
+    (list, ValueError, "empty parameter list", "one use"),
     (lambda: iter(()), ValueError, "empty parameter list", "one use"),
     (lambda: None, TypeError, "iterable of Tensors", "NoneType"),
     (lambda: 5, TypeError, "iterable of Tensors", "int"),
@@ -69,14 +69,32 @@ P = [  # params
         "without names to the optimizer",
     ),
 ]
-NUMBERS = [(-1, ValueError), (NAN, ValueError), (INF, ValueError), ("0.1", TypeError), (True, TypeError), (1j, TypeError)]
+NUMBERS = [
+    (-1, ValueError),
+    (NAN, ValueError),
+    (INF, ValueError),
+    ("0.1", TypeError),
+    (True, TypeError),
+    (1j, TypeError),
+]
 NUMBERS += [([0.1], TypeError), (None, TypeError), (np.ones(2), ValueError), (ol.ones(2), ValueError)]
 H = [  # hyper-parameters, for a class and for a group
-    *[(SGD, {name: v}, e, name, ">= 0") for name in ("lr", "momentum", "weight_decay") for v, e in NUMBERS if v is not None],
+    *[
+        (SGD, {name: v}, e, name, ">= 0")
+        for name in ("lr", "momentum", "weight_decay")
+        for v, e in NUMBERS
+        if v is not None
+    ],
     *[(Adam, {name: v}, e, name, ">= 0") for name in ("lr", "eps", "weight_decay") for v, e in NUMBERS],
     *[(SGD, {"momentum": 0.5, "dampening": v}, ValueError, "dampening", ">= 0 and <= 1") for v in (-5, 1.5, NAN)],
     (SGD, {"nesterov": True}, ValueError, "Nesterov momentum requires", "momentum > 0"),
-    (SGD, {"nesterov": True, "momentum": 0.9, "dampening": 0.1}, ValueError, "Nesterov momentum requires", "dampening=0"),
+    (
+        SGD,
+        {"nesterov": True, "momentum": 0.9, "dampening": 0.1},
+        ValueError,
+        "Nesterov momentum requires",
+        "dampening=0",
+    ),
     (SGD, {"maximize": "no"}, TypeError, "maximize", "True or False"),
     (SGD, {"nesterov": 1}, TypeError, "nesterov", "True or False"),
     (SGD, {"foreach": 0}, TypeError, "foreach", "True, False or None"),

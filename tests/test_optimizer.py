@@ -6,14 +6,14 @@ import warnings
 
 import numpy as np
 import pytest
-from cases import OPTIMIZERS, flat, label
-from oracle import as_given
 
 import optimlab as ol
+from cases import OPTIMIZERS, flat, label
 from optimlab import optim
 from optimlab.optim import lr_scheduler
 from optimlab.optim.engine import BLOCK
 from optimlab.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+from oracle import as_given
 
 
 def leaf(*values):
@@ -115,7 +115,10 @@ def test_hooks_run_in_torchs_order_and_come_off():
         handle.remove()
     step(optimizer, [1.0])
     assert len(calls) == 4
-    with optimizer.register_step_pre_hook(lambda *a: 5), pytest.raises(RuntimeError, match="must return None or a tuple"):
+    with (
+        optimizer.register_step_pre_hook(lambda *a: 5),
+        pytest.raises(RuntimeError, match="must return None or a tuple"),
+    ):
         optimizer.step()
     optimizer.register_step_pre_hook(lambda o, args, kwargs: ((o, lambda: 7), {}))
     assert optimizer.step() == 7
@@ -154,7 +157,10 @@ def test_a_copy_goes_on_bit_for_bit(name, options, way):
     for g in gradients[5:]:
         step(optimizer, g)
         step(twin, g)
-    for a, b in [(p, next(twin._parameters())), *zip(*(o.state_dict()["state"].get(0, {}).values() for o in (optimizer, twin)))]:
+    for a, b in [
+        (p, next(twin._parameters())),
+        *zip(*(o.state_dict()["state"].get(0, {}).values() for o in (optimizer, twin)), strict=False),
+    ]:
         np.testing.assert_array_equal(a.detach().numpy(), b.detach().numpy())
 
 
@@ -221,7 +227,11 @@ def test_gradients_flow_through_differentiable_steps(name, options):
         p = start * 1.0
         optimizer = getattr(optim, name)([p], differentiable=differentiable, **options)
         for _ in range(3):
-            p.grad = p.detach() * ol.tensor([1.0, 3.0], dtype=ol.float64) if not differentiable else p * ol.tensor([1.0, 3.0])
+            p.grad = (
+                p.detach() * ol.tensor([1.0, 3.0], dtype=ol.float64)
+                if not differentiable
+                else p * ol.tensor([1.0, 3.0])
+            )
             optimizer.step()
         return (p * p).sum()
 
@@ -329,7 +339,10 @@ def test_state_dict_has_torchs_keys():
 
 def test_going_on_with_last_epoch():
     """A schedule built with last_epoch = k takes the place that the interrupted one would have reached."""
-    for build in (lambda o, k: lr_scheduler.StepLR(o, 3, 0.5, k), lambda o, k: lr_scheduler.CosineAnnealingLR(o, 9, 0.1, k)):
+    for build in (
+        lambda o, k: lr_scheduler.StepLR(o, 3, 0.5, k),
+        lambda o, k: lr_scheduler.CosineAnnealingLR(o, 9, 0.1, k),
+    ):
         optimizer = optim.SGD([leaf()], lr=1.0)
         schedule = build(optimizer, -1)
         for _ in range(5):

@@ -3,11 +3,11 @@
 import functools
 
 import numpy as np
-import oracle
 import pytest
-from cases import OPTIMIZERS, SCHEDULES, flat, label
 
 import optimlab
+import oracle
+from cases import OPTIMIZERS, SCHEDULES, flat, label
 
 # norm-wise per tensor and step. float64: torch's fused multiply-add and its square root differ from numpy's by an ulp in a
 # part of the elements; 200 steps gather up to 6e-13. float32: the same ulps are 5e8 times larger, hence fewer steps.

@@ -176,7 +176,9 @@ def test_docstring_has_the_formula(cls):
     [("p = p + np.exp(g)", "np.exp"), ("for _ in range(3):\n        p = p - g", "for _ in"), ("p -= g", "p -= g")],
 )
 def test_a_rule_is_a_closed_vocabulary(body, words, tmp_path, monkeypatch):
-    (tmp_path / "strange.py").write_text(f"import numpy as np\ndef rule(p, g, *, lr):\n    {body}\n    return {{'p': p}}\n")
+    (tmp_path / "strange.py").write_text(
+        f"import numpy as np\ndef rule(p, g, *, lr):\n    {body}\n    return {{'p': p}}\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(__import__("sys").modules, "strange", raising=False)
     import strange

@@ -31,7 +31,9 @@ INPUTS = {
     "mul": [(p, {}) for p in PAIRS] + [((normal(0, 3), normal(3)), {})],
     "div": [((a, positive(*b.shape)), {}) for a, b in PAIRS],
     "pow": [((positive(3), 2.5), {}), ((normal(3), 2), {}), ((normal(3), 0), {}), ((positive(3), normal(2, 3)), {})],
-    **{name: [((normal(2, 3),), {})] for name in ("neg", "square", "clone", "exp", "tanh", "relu", "abs")},
+    **{
+        name: [((normal(2, 3),), {})] for name in ("neg", "square", "clone", "exp", "sin", "cos", "tanh", "relu", "abs")
+    },
     **{name: [((positive(2, 3),), {}), ((positive(),), {})] for name in ("sqrt", "log")},
     "maximum": [(p, {}) for p in PAIRS],
     "minimum": [(p, {}) for p in PAIRS],
@@ -40,7 +42,8 @@ INPUTS = {
         ((normal(*a), normal(*b)), {})
         for a, b in [([2, 3], [3, 4]), ([3], [3]), ([2, 3], [3]), ([3], [3, 4]), ([5, 2, 3], [3, 4]), ([3], [5, 3, 2])]
     ],
-    "linear": [((normal(*s, 3), normal(4, 3), normal(4)), {}) for s in ([], [2], [5, 2])] + [((normal(2, 3), normal(4, 3)), {})],
+    "linear": [((normal(*s, 3), normal(4, 3), normal(4)), {}) for s in ([], [2], [5, 2])]
+    + [((normal(2, 3), normal(4, 3)), {})],
     **{
         name: [((normal(2, 3, 2),), {"dim": d, "keepdim": k}) for d in (None, 1, -1, (0, 2)) for k in (False, True)]
         for name in ("sum", "mean")
@@ -48,7 +51,9 @@ INPUTS = {
     "log_softmax": [((normal(2, 3),), {"dim": d}) for d in (0, 1)],
     "nll_loss": [((normal(3, 4), CLASSES), {"reduction": r}) for r in ("mean", "sum", "none")],
     "mse_loss": [((normal(3, 4), normal(3, 4)), {"reduction": r}) for r in ("mean", "sum", "none")],
-    "getitem": [((normal(4, 3),), {"index": i}) for i in (1, (slice(None), 2), np.array([0, 2, 0]), (CLASSES, [0, 1, 0]))],
+    "getitem": [
+        ((normal(4, 3),), {"index": i}) for i in (1, (slice(None), 2), np.array([0, 2, 0]), (CLASSES, [0, 1, 0]))
+    ],
     "reshape": [((normal(2, 3),), {"shape": (3, -1)})],
     "expand": [((normal(3, 1),), {"shape": (2, 3, 4)})],
     "permute": [((normal(2, 3, 4),), {"dims": (2, 0, 1)})],
@@ -83,7 +88,9 @@ def test_derivative(name):
                     values.append((OPERATIONS[name][0](*moved, **static) * weights).sum())
                 numeric[at] = (values[0] - values[1]) / (2 * step)
             # central differences: h² · f‴ / 6 + rounding / h, both below 1e-9 for numbers of size 1
-            np.testing.assert_allclose(t.grad.numpy(), numeric, rtol=1e-7, atol=1e-7, err_msg=f"{name} input {i} {static}")
+            np.testing.assert_allclose(
+                t.grad.numpy(), numeric, rtol=1e-7, atol=1e-7, err_msg=f"{name} input {i} {static}"
+            )
 
 
 def test_network_gradient():
@@ -226,7 +233,9 @@ def test_random_numbers_are_torchs():
     ol.manual_seed(7)
     few, many, uniform = ol.randn(3), ol.randn(20), ol.rand(2, dtype=ol.float64)
     # recorded from torch 2.13.0 after manual_seed(7), by the same calls
-    np.testing.assert_array_equal(few.numpy(), np.float32([-0.1467950940132141, 0.7861412763595581, 0.9468216300010681]))
+    np.testing.assert_array_equal(
+        few.numpy(), np.float32([-0.1467950940132141, 0.7861412763595581, 0.9468216300010681])
+    )
     # torch's vectorised sine and logarithm differ from numpy's by up to 2 ulp
     recorded = [-0.17643792927265167, 0.5035638809204102, -1.056684136390686]
     np.testing.assert_allclose(many.numpy()[[0, 7, 19]], np.float32(recorded), rtol=2.5e-7)

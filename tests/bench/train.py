@@ -11,10 +11,10 @@ from statistics import median
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch
-from programs import digits_mlp
 
 import optimlab
 from optimlab.lab import data
+from programs import digits_mlp
 
 
 def main(rounds: int) -> None:

@@ -1,0 +1,142 @@
+"""Lessons as files: run in order, canonical, in pairs of languages, with exercises cut from their solutions.
+
+That each cell gives its stored output again is nbval's work; see `addopts` in pyproject.toml.
+"""
+
+import ast
+import itertools
+import re
+import subprocess
+import sys
+
+import nbformat
+import pytest
+
+import notebooks
+
+CHINESE = re.compile("[\u4e00-\u9fff]")
+LESSONS = notebooks.lessons()
+
+
+def lesson(path):
+    return nbformat.read(path, as_version=4)
+
+
+def tags(cell):
+    return set(cell.metadata.get("tags", []))
+
+
+pytestmark = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+
+
+def test_every_code_cell_was_run_in_order(path):
+    counts = [cell.execution_count for cell in lesson(path).cells if cell.cell_type == "code"]
+    assert counts == list(range(1, len(counts) + 1))
+
+
+def test_no_output_is_ignored(path):
+    text = path.read_text(encoding="utf-8")
+    assert not re.search(r"nbval-(ignore-output|skip)|NBVAL_(IGNORE_OUTPUT|SKIP)|raises-exception", text)
+    for cell in lesson(path).cells:
+        for output in cell.get("outputs", []):
+            assert output.output_type != "error" and output.get("name") != "stderr"
+
+
+def test_stored_form_is_canonical(path):
+    assert notebooks.text(notebooks.canonical(lesson(path))) == path.read_text(encoding="utf-8")
+
+
+def test_prose_stands_in_pairs(path):
+    """zh, then en, with the same headings, formulas and links; what has no tag is a formula or a solution."""
+    prose = [cell for cell in lesson(path).cells if cell.cell_type == "markdown"]
+    kinds = "".join("z" if "lang-zh" in tags(c) else "e" if "lang-en" in tags(c) else "s" for c in prose)
+    assert re.fullmatch("(ze|s)*", kinds), kinds
+    pairs = [(zh, en) for kind, zh, en in zip(kinds, prose, prose[1:], strict=False) if kind == "z"]
+    for zh, en in pairs:
+        assert CHINESE.search(zh.source) and not CHINESE.search(en.source)
+        for what in (r"(?m)^#+(?= )", r"\$[^$]+\$", r"\]\(([^)]+)\)", r"`[^`]+`"):
+            assert sorted(re.findall(what, zh.source)) == sorted(re.findall(what, en.source)), (what, zh.source[:40])
+    for cell, kind in zip(prose, kinds, strict=True):
+        if kind == "s":
+            assert cell.source.startswith(("$$", "<details>")), cell.source[:60]
+
+
+def test_size(path):
+    cells = lesson(path).cells
+    code = [cell.source for cell in cells if cell.cell_type == "code"]
+    assert len(code) <= 25 and max(source.count("\n") + 1 for source in code) <= 15
+    zh = sum(len(CHINESE.findall(c.source)) for c in cells if "lang-zh" in tags(c))
+    en = sum(len(re.findall(r"[A-Za-z]+", c.source)) for c in cells if "lang-en" in tags(c))
+    assert en <= 1500 and zh <= 2600  # 1,500 English words are about 2,600 characters
+
+
+def cut(source):
+    """An exercise from its solution: bodies of functions and values of variables become ``...``."""
+    tree = ast.parse(source)
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            node.body = [ast.Expr(ast.Constant(...))]
+        elif isinstance(node, ast.Assign):
+            node.value = ast.Constant(...)
+    return ast.unparse(tree)
+
+
+def test_solutions_pass_and_exercises_are_cut_from_them(path):
+    from optimlab.lab import exercises
+
+    cells = lesson(path).cells
+    solved = 0
+    for exercise, solution in itertools.pairwise(cells):
+        if "exercise" not in tags(exercise):
+            continue
+        code = re.search(r"```python\n(.*?)```", solution.source, re.S)[1]
+        assert "solution" in tags(solution)
+        task = "\n".join(line for line in exercise.source.splitlines() if not line.startswith(("from ", "import ")))
+        results = []
+
+        def keep(key, answer, results=results):
+            results.append(exercises.check(key, answer))
+
+        exec(code, {"check": keep})
+        assert results and all(r.mark == "✅" for r in results), results
+        if "bug" in tags(exercise):
+            exec(task, {"check": keep})
+            assert results[-1].mark == "❗"  # the bug is found where it was not mended
+        else:
+            assert ast.unparse(ast.parse(task)) == cut(code)
+            exec(task, {"check": keep})
+            assert results[-1].mark == "✏️"
+        solved += 1
+    assert solved >= 2
+
+
+def test_a_changed_digit_and_a_dead_kernel_fail(path, tmp_path):
+    """The comparison itself is tried, once: a false output must fail, and a kernel that dies must not hang."""
+    if path != LESSONS[0]:
+        return
+    good, false = nbformat.v4.new_code_cell("print(0.25)"), nbformat.v4.new_code_cell("print(0.25)")
+    dead = nbformat.v4.new_code_cell("import os\nos._exit(1)")
+    for cell, shown in [(good, "0.25\n"), (false, "0.26\n")]:
+        cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=shown)]
+    for i, cell in enumerate([good, false, dead], start=1):
+        cell.execution_count = i
+    file = tmp_path / "broken.ipynb"
+    nbformat.write(notebooks.canonical(nbformat.v4.new_notebook(cells=[good, false, dead])), file)
+    options = [
+        *["-p", "no:cacheprovider", "-p", "no:xdist", "--nbval", "--nbval-current-env"],
+        "--nbval-cell-timeout",
+        timeout(),
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-o", "addopts=", *options, "-rA", str(file)],
+        capture_output=True,
+        text=True,
+        timeout=60,  # a dead kernel must be noticed within a minute
+    )
+    assert re.search("1 passed", done.stdout) and re.search("2 failed", done.stdout), done.stdout
+
+
+def timeout():
+    """The time a cell is given in the ordinary run, from the project's own settings."""
+    settings = (notebooks.FOLDER.parent / "pyproject.toml").read_text(encoding="utf-8")
+    return re.search(r"--nbval-cell-timeout (\d+)", settings)[1]
