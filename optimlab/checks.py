@@ -13,12 +13,18 @@ from typing import Any
 Check = Callable[[str, Any], Any]
 
 
-def _item(name: str, value: Any, allowed: str) -> Any:
+class MissingError(ValueError, KeyError):
+    """Something that must be there is not. A ValueError by nature; a KeyError too, because torch raises that."""
+
+    __str__ = Exception.__str__  # a KeyError would print its message in quotes
+
+
+def _item(name: str, value: Any, allowed: Callable[[], str]) -> Any:
     """The number inside a NumPy scalar or a one-element array or tensor; anything else as it is."""
     if not hasattr(value, "item"):
         return value
     if (count := math.prod(value.shape)) != 1:
-        raise ValueError(f"Tensor {name} must be 1-element; {name} has {count} elements, it must be {allowed}")
+        raise ValueError(f"Tensor {name} must be 1-element; {name} has {count} elements, it must be {allowed()}")
     return value.item()
 
 
@@ -50,8 +56,7 @@ class Number:
         plain = type(value) is int or (type(value) is float and not self.whole)
         if plain and self._admits(value):  # nearly always; a step of an optimizer checks a dozen numbers
             return value
-        number = _item(name, value, self.allowed())
-        text = f"{self.says.format(name=name, value=value)}; {name} must be {self.allowed()}"
+        number = _item(name, value, self.allowed)
         try:
             # operator.index refuses 1.5; float() would accept '0.1', so strings are refused by hand
             convert = operator.index if self.whole else float
@@ -59,12 +64,15 @@ class Number:
                 raise TypeError
             number = convert(number)
         except (TypeError, ValueError):
-            raise TypeError(f"{text}, not {type(value).__name__}") from None
+            raise TypeError(f"{self._text(name, value)}, not {type(value).__name__}") from None
         except OverflowError:
-            raise ValueError(text) from None
+            raise ValueError(self._text(name, value)) from None
         if not self._admits(number):
-            raise ValueError(text)
+            raise ValueError(self._text(name, value))
         return number
+
+    def _text(self, name: str, value: Any) -> str:
+        return f"{self.says.format(name=name, value=value)}; {name} must be {self.allowed()}"
 
 
 @dataclass(frozen=True)
@@ -74,11 +82,16 @@ class Flag:
     none: bool = False
 
     def __call__(self, name: str, value: Any) -> bool | None:
-        allowed = "True, False or None" if self.none else "True or False"
-        value = _item(name, value, allowed)
         if isinstance(value, bool) or (self.none and value is None):
             return value
-        raise TypeError(f"Invalid {name}: {value!r}; {name} must be {allowed}, not {type(value).__name__}")
+        value = _item(name, value, self.allowed)
+        if isinstance(value, bool):
+            return value
+        raise TypeError(f"Invalid {name}: {value!r}; {name} must be {self.allowed()}, not {type(value).__name__}")
+
+    def allowed(self) -> str:
+        """The values in words."""
+        return "True, False or None" if self.none else "True or False"
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 张量的运算：每个方法都对应 ``functional.OPERATIONS`` 里的一行。
 """
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -31,14 +32,14 @@ def _axes(dim: Dim, ndim: int) -> Any:
             raise IndexError(
                 f"Dimension out of range: dim={d}; expected to be in [{-max(ndim, 1)}, {max(ndim, 1) - 1}]"
             )
-    return dim if dim is None or isinstance(dim, int) else tuple(dim)
+    return dim if isinstance(dim, int) else tuple(dim or ()) or None  # () means all axes, as None does
 
 
 def _index(index: Any) -> Any:
     """An index with arrays where it has tensors."""
     if isinstance(index, tuple):
         return tuple(_index(i) for i in index)
-    return index._array if isinstance(index, Operators) else index
+    return index._array.copy() if isinstance(index, Operators) else index  # its owner may change it before backward
 
 
 class Operators:
@@ -222,7 +223,7 @@ class Operators:
         """The same elements in another shape; one length may be -1."""
         wanted = tuple(shape[0]) if len(shape) == 1 and not isinstance(shape[0], int) else shape
         try:
-            return self._apply("reshape", shape=wanted)
+            return self._apply("reshape", wanted=wanted)
         except ValueError:
             raise TensorError(
                 f"shape '{list(wanted)}' is invalid for input of size {self._array.size}; the lengths must multiply to that"
@@ -240,27 +241,26 @@ class Operators:
     def flatten(self, start_dim: int = 0) -> "Tensor":
         """All axes from ``start_dim`` on as one."""
         _axes(start_dim, self._array.ndim)
-        return self.reshape(*self._array.shape[:start_dim], -1)
+        shape = self._array.shape
+        return self.reshape(*shape[:start_dim], math.prod(shape[start_dim:]))
 
     def transpose(self, dim0: int, dim1: int) -> "Tensor":
         """The axes ``dim0`` and ``dim1`` exchanged."""
         order = list(range(self._array.ndim))
         _axes((dim0, dim1), len(order))
         order[dim0], order[dim1] = order[dim1], order[dim0]
-        return self._apply("permute", dims=tuple(order))
+        return self._apply("permute", axes=tuple(order))
 
     @property
     def T(self) -> "Tensor":
         """The axes in reverse order."""
-        return self._apply("permute", dims=tuple(reversed(range(self._array.ndim))))
+        return self._apply("permute", axes=tuple(reversed(range(self._array.ndim))))
 
     def __getitem__(self, index: Any) -> "Tensor":
         return self._apply("getitem", index=_index(index))
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        changed = self._array.copy()
-        changed[_index(index)] = value._array if isinstance(value, Operators) else value
-        self._become(type(self)._wrap(changed))  # type: ignore[attr-defined]
+        self._become(self._apply("setitem", value, index=_index(index)))
 
     def to(self, dtype: Any) -> "Tensor":
         """The tensor in another dtype; itself where it has that already."""

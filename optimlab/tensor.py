@@ -14,7 +14,7 @@ import numpy as np
 
 from optimlab.autograd import Node, _mode, gradients
 from optimlab.dtype import DTYPES, as_numpy, bool_, dtype, get_default_dtype, int64
-from optimlab.functional import OPERATIONS, TensorError
+from optimlab.functional import FLOAT_ONLY, OPERATIONS, VIEWS, TensorError
 from optimlab.operators import Operators, shape_of
 from optimlab.printing import tensor_text
 
@@ -23,12 +23,14 @@ def apply(name: str, *operands: Any, **static: Any) -> "Tensor":
     """Run one operation of the table on tensors, arrays and numbers; record it where a gradient may be asked for."""
     arrays = [x._array if isinstance(x, Tensor) else x for x in operands]
     with np.errstate(all="ignore"):  # log(0) is -inf and no warning, as in torch
-        result = np.asarray(OPERATIONS[name][0](*arrays, **static))
-    if _mode.recording and result.dtype.kind == "f":
+        result = Tensor._wrap(np.asarray(OPERATIONS[name][0](*arrays, **static)))
+    if name in VIEWS:
+        result._version = operands[0]._version
+    if _mode.recording and result._array.dtype.kind == "f":
         edges = [x._edge() if isinstance(x, Tensor) else None for x in operands]
         if any(edge is not None for edge in edges):
-            return Tensor._wrap(result, Node(name, arrays, edges, result, static))
-    return Tensor._wrap(result)
+            result._node = Node(name, list(operands), edges, result, static)
+    return result
 
 
 _KINDS = "biuf"  # bool < int < float: the higher kind decides
@@ -71,7 +73,16 @@ def _as_array(data: Any, dtype: Any = None) -> np.ndarray:
         raise TypeError(f"data must be numbers or bools, in nested lists or an array, not {array.dtype} {data!r:.60}")
     if dtype is None and array.dtype not in DTYPES:
         raise TypeError(f"dtype {array.dtype} is not supported; convert the data, or pass dtype=")
-    return array if dtype is None else array.astype(as_numpy(dtype), copy=False)
+    with np.errstate(all="ignore"):  # 1e40 is inf in float32
+        return array if dtype is None else array.astype(as_numpy(dtype), copy=False)
+
+
+def as_one_dtype(a: "Tensor", b: "Tensor") -> tuple["Tensor", "Tensor"]:
+    """Two tensors in the dtype that torch would compute in."""
+    if a._array.dtype == b._array.dtype:
+        return a, b
+    wanted = DTYPES[_common(a._array, b._array)]
+    return a.to(wanted), b.to(wanted)
 
 
 class Size(tuple):
@@ -79,6 +90,10 @@ class Size(tuple):
 
     def __repr__(self) -> str:
         return f"torch.Size({list(self)})"
+
+    def __getitem__(self, index: Any) -> Any:
+        found = super().__getitem__(index)
+        return Size(found) if isinstance(index, slice) else found
 
     def numel(self) -> int:
         """The number of elements."""
@@ -96,16 +111,22 @@ class Tensor(Operators):
 
     _node: Node | None
     _grad: "Tensor | None"
+    _version: list[int]
 
     def __init__(self, data: Any, *, dtype: Any = None, requires_grad: bool = False) -> None:
-        self._array, self._node, self._grad, self._requires_grad = _as_array(data, dtype), None, None, False
+        self._begin(_as_array(data, dtype))
         self.requires_grad = requires_grad
 
+    def _begin(self, array: np.ndarray) -> None:
+        """A leaf that shares ``array``'s memory."""
+        self._array, self._node, self._grad, self._requires_grad = array, None, None, False
+        self._version = [0]  # counts changes in place; tensors that share memory share the list
+
     @classmethod
-    def _wrap(cls, array: np.ndarray, node: Node | None = None) -> "Tensor":
+    def _wrap(cls, array: np.ndarray) -> "Tensor":
         """A plain tensor that shares ``array``'s memory."""
         self = Tensor.__new__(Tensor)
-        self._array, self._node, self._grad, self._requires_grad = array, node, None, False
+        self._begin(array)
         return self
 
     # ---- what it is
@@ -186,6 +207,8 @@ class Tensor(Operators):
     def grad(self, value: "Tensor | None") -> None:
         if value is not None and not isinstance(value, Tensor):
             raise TypeError(f"Invalid grad: {value!r:.60}; grad must be a Tensor or None, not {type(value).__name__}")
+        if value is self:
+            raise TensorError("can't assign Variable as its own grad; assign p.detach() to use the numbers")
         if value is not None and (value.shape != self.shape or value.dtype is not self.dtype):
             raise TensorError(
                 f"assigned grad has data of a different size or type: {shape_of(value)} {value.dtype}; "
@@ -223,7 +246,8 @@ class Tensor(Operators):
     # ---- operations
 
     def _apply(self, name: str, *others: Any, **static: Any) -> "Tensor":
-        return apply(name, self, *others, **static)
+        floats = self if name not in FLOAT_ONLY or self.is_floating_point() else self.to(get_default_dtype())
+        return apply(name, floats, *others, **static)
 
     def _binary(self, name: str, other: Any, reflected: bool = False) -> Any:
         """An element-wise operation with a tensor, an array or a number, in one dtype; NotImplemented for anything else."""
@@ -231,16 +255,17 @@ class Tensor(Operators):
         if other is NotImplemented:
             return NotImplemented
         a, b = (other, self) if reflected else (self, other)
-        if isinstance(other, Tensor) and other._array.dtype != self._array.dtype:
-            wanted = DTYPES[_common(a._array, b._array)]
-            a, b = a.to(wanted), b.to(wanted)
-        if isinstance(other, float) or name == "div":
+        if isinstance(other, Tensor):
+            a, b = as_one_dtype(a, b)
+        if isinstance(other, float) or name in FLOAT_ONLY:
             a, b = (
                 x.to(get_default_dtype()) if isinstance(x, Tensor) and not x.is_floating_point() else x for x in (a, b)
             )
         try:
             return apply(name, a, b)
-        except ValueError:
+        except ValueError as error:
+            if "broadcast" not in str(error):
+                raise TensorError(f"{error}; convert the tensor by .float()") from None
             raise TensorError(
                 f"The size of tensor a {shape_of(a)} must match the size of tensor b {shape_of(b)} in {name!r}: "
                 "counted from the last, each two axes must be equal or one of them 1; reshape one of the tensors"
@@ -268,10 +293,10 @@ class Tensor(Operators):
             )
         if new._node is None:
             np.copyto(self._array, new._array, casting="unsafe")
-            self._node = None
+            self._version[0] += 1
         else:
             new = new.to(self.dtype)
-            self._array, self._node = new._array, new._node
+            self._array, self._node, self._version = new._array, new._node, new._version
         return self
 
     # ---- backward
@@ -306,13 +331,21 @@ class Tensor(Operators):
             )
         seed = np.ones_like(self._array) if gradient is None else gradient._array.astype(self._array.dtype)
         with np.errstate(all="ignore"):
-            for leaf, g in gradients(root, seed, retain_graph):
-                # the first gradient is copied: an operation may hand the same array to two leaves
-                leaf._grad = Tensor._wrap(g.copy() if leaf._grad is None else leaf._grad._array + g)
+            found = gradients(root, seed, retain_graph)
+            for leaf, g in found:
+                if leaf._grad is not None and leaf._grad.shape != g.shape:
+                    raise TensorError(f"a leaf's grad is {shape_of(leaf._grad)}, its data {g.shape}; set grad to None")
+            for leaf, g in found:
+                if leaf._grad is None:  # copied, because an operation may hand the same array to two leaves
+                    leaf._grad = Tensor._wrap(g.copy())
+                else:
+                    leaf._grad._array += g
 
     def detach(self) -> "Tensor":
         """The same memory, without history."""
-        return Tensor._wrap(self._array)
+        alias = Tensor._wrap(self._array)
+        alias._version = self._version
+        return alias
 
     def clone(self) -> "Tensor":
         """A copy; gradients flow through it."""
@@ -361,7 +394,7 @@ class Tensor(Operators):
         return bool(self._array)
 
     def __format__(self, spec: str) -> str:
-        return format(self.item() if self.ndim == 0 else self, spec)
+        return format(self.item(), spec) if self.ndim == 0 else object.__format__(self, spec)
 
     def __len__(self) -> int:
         if self.ndim == 0:
@@ -380,6 +413,6 @@ class Tensor(Operators):
                 "copy .detach() instead"
             )
         new = memo[id(self)] = type(self).__new__(type(self))
-        new.__dict__.update(self.__dict__, _array=self._array.copy())
+        new.__dict__.update(self.__dict__, _array=self._array.copy(), _version=[0])
         new._grad = None if self._grad is None else self._grad.__deepcopy__({})
         return new

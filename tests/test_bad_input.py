@@ -131,7 +131,7 @@ CALLS = [  # anything else: a call on an optimizer, a schedule, a tensor, a laye
     *[(lambda v=v: CosineAnnealingLR(opt(), v), ValueError, "T_max", "> 0") for v in (0, -3, NAN)],
     (lambda: CosineAnnealingLR(opt(), 5, INF), ValueError, "eta_min", "finite"),
     (lambda: StepLR(opt(), 3).step(-1), ValueError, "epoch", ">= 0"),
-    (lambda: StepLR(opt(), 3).step("x"), TypeError, "epoch", "integer"),
+    (lambda: StepLR(opt(), 3).step("x"), TypeError, "epoch", "number"),
     (lambda: StepLR(opt(), 3).load_state_dict({}), ValueError, "not from a StepLR", "gamma"),
     (lambda: StepLR(opt(), 3).load_state_dict(None), TypeError, "state_dict must be a dict", "NoneType"),
     (
@@ -289,7 +289,6 @@ STATES = [  # what Adam refuses to load
     (saved(step=NAN), ValueError, ">= 0"),
     (saved(exp_avg=ol.ones(3)), ValueError, "(3,)"),
     (saved(exp_avg=[1.0, 2.0]), TypeError, "list"),
-    (saved(momentum_buffer=ol.ones(2)), ValueError, "not from a Adam"),
 ]
 
 

@@ -355,3 +355,94 @@ def test_going_on_with_last_epoch():
             later.param_groups[0]["lr"] = 0.5  # what epoch 4 had: the chainable form goes on from there
         build(later, 4)
         assert later.param_groups[0]["lr"] == pytest.approx(wanted, rel=1e-15)
+
+
+def test_a_gradient_may_share_its_parameters_memory():
+    p = leaf(1.0, 2.0)
+    optimizer = optim.SGD([p], lr=0.1, momentum=0.9)
+    p.grad = p.detach()
+    optimizer.step()
+    assert optimizer.state[p]["momentum_buffer"].tolist() == [1, 2]
+
+
+def test_a_wrapper_need_not_call_init():
+    class Wrapper(optim.Optimizer):
+        def __init__(self, inner):
+            self.inner, self.param_groups, self.state, self.defaults = (
+                inner,
+                inner.param_groups,
+                inner.state,
+                inner.defaults,
+            )
+
+        def step(self, closure=None):
+            return self.inner.step(closure)
+
+    p = leaf(1.0)
+    optimizer = Wrapper(optim.SGD([p], lr=1.0))
+    schedule = lr_scheduler.StepLR(optimizer, 1)
+    step(optimizer.inner, [1.0])
+    optimizer.step()
+    schedule.step()
+    assert p.item() == -1 and optimizer.param_groups[0]["lr"] == pytest.approx(0.1)
+
+
+def test_extra_state_and_new_options_survive_loading():
+    class WithExtra(optim.Adam):
+        def __setstate__(self, state):
+            super().__setstate__(state)
+            for group in self.param_groups:
+                group.setdefault("extra", 7)
+
+    p = leaf()
+    optimizer = WithExtra([p])
+    step(optimizer, [1.0, 1.0])
+    optimizer.state[p]["note"] = 3
+    optimizer.load_state_dict(optimizer.state_dict())
+    assert optimizer.state[p]["note"] == 3 and optimizer.param_groups[0]["extra"] == 7
+    assert optim.SGD([p]).state_dict()["state"] == {}
+
+
+def test_schedules_that_do_it_all_themselves():
+    class OwnStep(lr_scheduler.LRScheduler):
+        def get_lr(self):
+            return [group["initial_lr"] * 0.5**self.last_epoch for group in self.optimizer.param_groups]
+
+        def step(self, epoch=None):
+            self.last_epoch += 1
+            for group, lr in zip(self.optimizer.param_groups, self.get_lr(), strict=True):
+                group["lr"] = lr
+
+    optimizer = optim.SGD([leaf()], lr=1.0)
+    schedule = OwnStep(optimizer)
+    schedule.best = 3
+    schedule.step()
+    assert optimizer.param_groups[0]["lr"] == 0.5 and schedule.base_lrs == [1.0]
+    fresh = OwnStep(optim.SGD([leaf()], lr=1.0))
+    fresh.load_state_dict(schedule.state_dict())
+    assert fresh.best == 3
+    with pytest.raises(ValueError, match="besides"):
+        fresh.load_state_dict(schedule.state_dict() | {"get_lr": 5})
+
+
+def test_a_schedule_refuses_what_is_no_number_before_it_sets_any():
+    class Words(lr_scheduler.LRScheduler):
+        def get_lr(self):
+            return [0.5, "x" if self.last_epoch else 0.5]
+
+    optimizer = optim.SGD([{"params": leaf()}, {"params": leaf()}], lr=1.0)
+    schedule = Words(optimizer)
+    optimizer.step()
+    optimizer.param_groups[0]["lr"] = 0.25
+    with pytest.raises(TypeError, match="learning rate of group 1"):
+        schedule.step()
+    assert optimizer.param_groups[0]["lr"] == 0.25 and schedule.last_epoch == 0
+
+
+def test_a_second_schedule_does_not_warn():
+    optimizer = optim.SGD([leaf()], lr=1.0)
+    first = lr_scheduler.StepLR(optimizer, 1)
+    optimizer.step()
+    second = lr_scheduler.CosineAnnealingLR(optimizer, 5)
+    first.step()
+    second.step()

@@ -54,9 +54,10 @@ INPUTS = {
     "getitem": [
         ((normal(4, 3),), {"index": i}) for i in (1, (slice(None), 2), np.array([0, 2, 0]), (CLASSES, [0, 1, 0]))
     ],
-    "reshape": [((normal(2, 3),), {"shape": (3, -1)})],
+    "setitem": [((normal(4, 3), normal(3)), {"index": i}) for i in (1, np.array([0, 2]))],
+    "reshape": [((normal(2, 3),), {"wanted": (3, -1)})],
     "expand": [((normal(3, 1),), {"shape": (2, 3, 4)})],
-    "permute": [((normal(2, 3, 4),), {"dims": (2, 0, 1)})],
+    "permute": [((normal(2, 3, 4),), {"axes": (2, 0, 1)})],
     "to": [((normal(3),), {"dtype": np.dtype("float64")})],
 }
 DIFFERENTIABLE = [name for name, row in OPERATIONS.items() if len(row) > 1]

@@ -1,10 +1,31 @@
-"""Text in both languages: each in a span of its own, so that a reader's edition can show one of them.
+"""Text in both languages: each in a span of its own, so that an edition can drop one of them.
 
-双语文本：每种语言各占一个 span，阅读时可以只显示其中一种。
+双语文本：每种语言各占一个 span，阅读时可以只留一种。
 """
 
-from html import escape
+import os
+import re
+from html import escape, unescape
 from typing import NamedTuple
+
+LANGUAGES = ("zh", "en")
+
+
+def language() -> str | None:
+    """The one language to show, from the environment variable OPTIMLAB_LANG; None for both."""
+    wanted = os.environ.get("OPTIMLAB_LANG")
+    return wanted if wanted in LANGUAGES else None
+
+
+def keep(html: str, lang: str | None) -> str:
+    """``html`` with the spans of one language only; None keeps both. 只留一种语言。"""
+    other = {"zh": "en", "en": "zh"}.get(lang or "")
+    return re.sub(rf'\s?<(span|div) lang="{other}">.*?</\1>', "", html, flags=re.S) if other else html
+
+
+def plain(html: str) -> str:
+    """``html`` without its tags, on one line."""
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]*>", " ", html))).strip()
 
 
 class Text(NamedTuple):
@@ -13,22 +34,31 @@ class Text(NamedTuple):
     zh: str
     en: str
 
+    def html(self, tag: str = "span") -> str:
+        """Both, escaped, in ``lang`` spans (or in another tag), or the one language that is asked for."""
+        return keep(
+            f'<{tag} lang="zh">{escape(self.zh)}</{tag}> <{tag} lang="en">{escape(self.en)}</{tag}>', language()
+        ).strip()
+
     def __str__(self) -> str:
-        return f"{self.zh} | {self.en}"
-
-    def html(self) -> str:
-        """Both, escaped, in ``lang`` spans."""
-        return f'<span lang="zh">{escape(self.zh)}</span> <span lang="en">{escape(self.en)}</span>'
+        return {"zh": self.zh, "en": self.en}.get(language() or "", f"{self.zh} · {self.en}")
 
 
-class Message:
-    """What a helper tells the reader: a line of text in both languages, with a mark in front. 给读者的一句话。"""
+class Shown:
+    """Something shown in both languages; what stands in a terminal is the HTML without its tags."""
+
+    def _repr_html_(self) -> str:
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return plain(self._repr_html_())
+
+
+class Message(Shown):
+    """What a helper tells the reader: a line in each language, with a mark in front. 给读者的一句话。"""
 
     def __init__(self, zh: str, en: str, mark: str = "") -> None:
         self.text, self.mark = Text(zh, en), mark
 
-    def __repr__(self) -> str:
-        return f"{self.mark} {self.text}".strip()
-
     def _repr_html_(self) -> str:
-        return f'<p class="lab-message">{escape(self.mark)} {self.text.html()}</p>'
+        return f'<div class="lab-message"><b>{escape(self.mark)}</b> {self.text.html()}</div>'

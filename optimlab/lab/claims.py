@@ -9,12 +9,12 @@ from html import escape
 from importlib import resources
 from typing import Any
 
-from optimlab.lab.bilingual import Text
+from optimlab.lab.bilingual import Shown, Text
 
 VERDICTS = {
-    "confirmed": ("✅", Text("成立", "confirmed")),
-    "wrong": ("❌", Text("不成立", "wrong")),
-    "changed": ("🕰️", Text("已过时", "no longer true")),
+    "confirmed": ("✓", Text("成立", "confirmed")),
+    "wrong": ("✗", Text("不成立", "wrong")),
+    "changed": ("↻", Text("已过时", "no longer true")),
 }
 
 
@@ -24,22 +24,18 @@ def statements() -> dict[str, dict[str, str]]:
     return tomllib.loads(resources.files("optimlab.lab").joinpath("claims.toml").read_text(encoding="utf-8"))
 
 
-class Claim:
+class Claim(Shown):
     """A statement with its measurement, shown as three lines."""
 
     def __init__(self, key: str, measured: str) -> None:
         self.key, self.measured = key, measured
 
-    def __repr__(self) -> str:
-        row = statements()[self.key]
-        return f"{self.key} {VERDICTS[row['verdict']][0]} {self.measured}"
-
     def _repr_html_(self) -> str:
         row = statements()[self.key]
         mark, verdict = VERDICTS[row["verdict"]]
-        now = "<br>" + Text(row["zh_now"], row["en_now"]).html() if "zh_now" in row else ""
+        now = Text(row["zh_now"], row["en_now"]).html("div") if "zh_now" in row else ""
         rows = [
-            (Text("说法", "Says"), f"{Text(row['zh'], row['en']).html()} <small>[{self.key}]</small>"),
+            (Text("说法", "Says"), f"{Text(row['zh'], row['en']).html('div')} <small>[{self.key}]</small>"),
             (Text("实测", "Measured"), f"<code>{escape(self.measured)}</code>"),
             (Text("结论", "Verdict"), f"{mark} {verdict.html()}{now}"),
         ]

@@ -32,21 +32,21 @@ def check(key: str, answer: Any) -> Message:
     if key not in CHECKERS:
         raise KeyError(f"no exercise {key!r}; there are {', '.join(CHECKERS)}")
     if answer is None or answer is Ellipsis:
-        return Message("还没有作答：把 ... 换成你的答案，再运行。", "Not answered yet: replace ... and run again.", "✏️")
+        return Message("还没有作答：把 ... 换成你的答案，再运行。", "Not answered yet: replace ... and run again.", "✎")
     problem = CHECKERS[key](answer)
-    return problem or Message("全部通过。", "All checks passed.", "✅")
+    return problem or Message("全部通过。", "All checks passed.", "✓")
 
 
 def _called(function: Any, *arguments: Any) -> tuple[Any, Message | None]:
     """What the reader's function returns, or a message about why it does not."""
     if not callable(function):
-        return None, Message("这里需要一个函数。", "A function is wanted here.", "❗")
+        return None, Message("这里需要一个函数。", "A function is wanted here.", "✗")
     try:
         result = function(*arguments)
     except Exception as error:  # whatever the reader's code raises is shown to the reader
-        return None, Message(f"函数报错：{error!r}", f"Your function raised {error!r}", "❗")
+        return None, Message(f"函数报错：{error!r}", f"Your function raised {error!r}", "✗")
     if result is None or result is Ellipsis:
-        return None, Message("函数还没有返回值。", "Your function does not return anything yet.", "✏️")
+        return None, Message("函数还没有返回值。", "Your function does not return anything yet.", "✎")
     return result, None
 
 
@@ -63,7 +63,7 @@ def _step(function: Any) -> Message | None:
         if problem:
             return problem
         if np.shape(mine) != shape:
-            return Message(f"第 {i} 组：结果的形状不对。", f"Case {i}: the result has the wrong shape.", "❗")
+            return Message(f"第 {i} 组：结果的形状不对。", f"Case {i}: the result has the wrong shape.", "✗")
         # the same two operations in the same precision: one ulp for another order of them
         if not np.allclose(mine, p.detach().numpy(), rtol=1e-15, atol=1e-15):
             wrong_way = np.allclose(mine, 2 * start - p.detach().numpy())
@@ -72,7 +72,7 @@ def _step(function: Any) -> Message | None:
                 if wrong_way
                 else ("步长对吗？", "Is the step as long as it should be?")
             )
-            return Message(f"第 {i} 组：数值不对。{zh}", f"Case {i}: the numbers differ. {en}", "❗")
+            return Message(f"第 {i} 组：数值不对。{zh}", f"Case {i}: the numbers differ. {en}", "✗")
     return None
 
 
@@ -80,7 +80,7 @@ def _step(function: Any) -> Message | None:
 def _lr(lr: Any) -> Message | None:
     """A learning rate that brings the loss of the bowl (κ = 10) below 1e-4 in 40 steps."""
     if not isinstance(lr, (int, float)) or not 0 < lr < 100:
-        return Message("学习率应是一个正数。", "The learning rate must be a positive number.", "❗")
+        return Message("学习率应是一个正数。", "The learning rate must be a positive number.", "✗")
     loss = descend(quadratic(10), lambda ps: SGD(ps, lr=lr), steps=40).loss
     if loss[-1] < 1e-4:
         return None
@@ -88,10 +88,10 @@ def _lr(lr: Any) -> Message | None:
         return Message(
             f"40 步后损失 {loss[-1]:.3g}，越走越高：太大了。",
             f"Loss {loss[-1]:.3g} after 40 steps, and rising: too large.",
-            "❗",
+            "✗",
         )
     return Message(
-        f"40 步后损失 {loss[-1]:.3g}，还不够低。", f"Loss {loss[-1]:.3g} after 40 steps: not low enough yet.", "❗"
+        f"40 步后损失 {loss[-1]:.3g}，还不够低。", f"Loss {loss[-1]:.3g} after 40 steps: not low enough yet.", "✗"
     )
 
 
@@ -104,10 +104,10 @@ def _bug(train: Any) -> Message | None:
     if problem:
         return problem
     if not isinstance(result, Tensor) or result.numel() != 2:
-        return Message("函数应返回 p。", "The function should return p.", "❗")
+        return Message("函数应返回 p。", "The function should return p.", "✗")
     loss = bowl(result.detach()).item()
     if loss < 1e-3:
         return None
     return Message(
-        f"训练后损失是 {loss:.3g}，还没有降下去。", f"The loss is {loss:.3g} after training: still not down.", "❗"
+        f"训练后损失是 {loss:.3g}，还没有降下去。", f"The loss is {loss:.3g} after training: still not down.", "✗"
     )

@@ -7,29 +7,29 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from optimlab.lab.bilingual import Message
+from optimlab.lab.bilingual import Message, Shown, Text
 
 _guesses: dict[str, str] = {}
 
 
-class Prediction:
+class Prediction(Shown):
     """Buttons to guess with: live with ipywidgets, a list of the choices where no kernel runs."""
 
     def __init__(self, key: str, choices: Sequence[str]) -> None:
-        self.key, self.choices = key, tuple(choices)
-
-    def __repr__(self) -> str:
-        return f"predict({self.key}: {' / '.join(self.choices)})"
+        self.key, self.choices, self.label = key, tuple(choices), Text("你猜", "Your guess")
 
     def _repr_html_(self) -> str:
         options = " · ".join(f"<b>{escape(c)}</b>" for c in self.choices)
-        return f'<p class="lab-predict">🤔 <span lang="zh">你猜</span> <span lang="en">Your guess</span>: {options}</p>'
+        return f'<div class="lab-predict"><b>?</b> {self.label.html()}: {options}</div>'
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         import ipywidgets
 
         buttons = ipywidgets.ToggleButtons(
-            options=self.choices, value=_guesses.get(self.key), style={"button_width": "auto"}, description="🤔"
+            options=self.choices,
+            value=_guesses.get(self.key),
+            description=str(self.label),
+            style={"button_width": "auto", "description_width": "initial"},
         )
         buttons.observe(lambda change: _guesses.__setitem__(self.key, change["new"]), names="value")
         return {**buttons._repr_mimebundle_(), "text/plain": repr(self), "text/html": self._repr_html_()}
@@ -51,12 +51,12 @@ def compare(key: str, answer: str) -> Message:
     guess = _guesses.get(key)
     if guess is None:
         return Message(
-            f"结果是 {answer}。下次先猜一猜再运行。", f"It is {answer}. Next time, guess before you run.", "👉"
+            f"结果是 {answer}。下次先猜一猜再运行。", f"It is {answer}. Next time, guess before you run.", "→"
         )
     if guess == answer:
-        return Message(f"猜对了：{answer}。", f"Right: {answer}.", "✅")
+        return Message(f"猜对了：{answer}。", f"Right: {answer}.", "✓")
     return Message(
         f"你猜 {guess}，结果是 {answer}。想一想为什么。",
         f"You guessed {guess}; it is {answer}. What did you overlook?",
-        "❗",
+        "✗",
     )

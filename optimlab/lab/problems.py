@@ -34,6 +34,17 @@ class Problem:
     def __call__(self, p: Tensor) -> Tensor:
         return self.f(p[0], p[1])
 
+    def gradient(self, x: float, y: float) -> tuple[float, float]:
+        """∇f by the complex step: f(x + ih) = f(x) + ih f'(x) + O(h²), and for h = 1e-30 the rest is below rounding.
+
+        The same numbers as autograd's up to an ulp or two, without a record: a slider must not wait.
+        """
+        h = 1e-30
+        try:
+            return (complex(self.f(x + h * 1j, y)).imag / h, complex(self.f(x, y + h * 1j)).imag / h)
+        except OverflowError:  # Python's complex numbers raise where floats turn infinite
+            return math.inf, math.inf
+
     def distance(self, x: float, y: float) -> float:
         """The distance to the nearest minimum."""
         return min(math.hypot(x - a, y - b) for a, b in self.minima)
@@ -132,13 +143,13 @@ def descend(
     """
     steps = int(Number(low=0, whole=True)("steps", steps))
     p = Tensor(np.array(problem.start if start is None else start, np.float64), requires_grad=True)
-    stepper = optimizer([p])
-    path, losses = [p.tolist()], []
-    for _ in range(steps):
-        stepper.zero_grad()
-        loss = problem(p)
-        loss.backward()
-        losses.append(loss.item())
+    p.grad = Tensor(np.zeros(2))
+    stepper, place, gradient = optimizer([p]), p.detach().numpy(), p.grad.numpy()
+    path = np.empty((steps + 1, 2))
+    path[0] = place
+    for t in range(1, steps + 1):
+        gradient[:] = problem.gradient(*place.tolist())
         stepper.step()
-        path.append(p.tolist())
-    return Run(np.array(path), np.array([*losses, problem(p.detach()).item()]))
+        path[t] = place
+    with np.errstate(all="ignore"):  # a path that flies off has an infinite loss
+        return Run(path, np.asarray(problem.f(*path.T)))

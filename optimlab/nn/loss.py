@@ -5,13 +5,11 @@
 
 import warnings
 
-import numpy as np
-
 from optimlab.functional import REDUCE, TensorError
 from optimlab.nn.layers import check_floats
 from optimlab.nn.module import Module
 from optimlab.operators import shape_of
-from optimlab.tensor import Tensor, apply
+from optimlab.tensor import Tensor, apply, as_one_dtype
 
 
 class _Loss(Module):
@@ -40,7 +38,7 @@ class MSELoss(_Loss):
                 stacklevel=3,
             )
         try:
-            return apply("mse_loss", input, target.to(input.dtype), reduction=self.reduction)
+            return apply("mse_loss", *as_one_dtype(input, target), reduction=self.reduction)
         except ValueError:
             raise TensorError(
                 f"The size of tensor a {shape_of(input)} must match the size of tensor b {shape_of(target)}; "
@@ -69,4 +67,4 @@ class CrossEntropyLoss(_Loss):
         wrong = classes[(classes < 0) | (classes >= input.shape[1])]
         if wrong.size:
             raise IndexError(f"Target {wrong[0]} is out of bounds; classes are counted from 0 to {input.shape[1] - 1}")
-        return apply("nll_loss", apply("log_softmax", input, dim=1), np.asarray(classes), reduction=self.reduction)
+        return apply("nll_loss", apply("log_softmax", input, dim=1), classes, reduction=self.reduction)

@@ -18,7 +18,7 @@ class Parameter(Tensor):
     def __init__(self, data: Tensor, requires_grad: bool = True) -> None:
         if not isinstance(data, Tensor):
             raise TypeError(f"Parameter data must be a Tensor, not {type(data).__name__}; use Parameter(tensor(...))")
-        self._array, self._node, self._grad, self._requires_grad = data._array, None, None, False
+        self._begin(data._array)
         self.requires_grad = requires_grad
 
     def __repr__(self) -> str:
@@ -38,13 +38,21 @@ class Module:
             raise AttributeError(
                 f"cannot assign {name!r} before Module.__init__() call; begin __init__ with super().__init__()"
             )
-        home = {Parameter: self._parameters, Module: self._modules}
-        for kind, found in home.items():
-            found.pop(name, None)
-            if isinstance(value, kind):
-                found[name] = value
+        if name in self._parameters and not isinstance(value, (Parameter, type(None))):
+            raise TypeError(
+                f"cannot assign {type(value).__name__} as parameter {name!r} (Parameter or None expected); "
+                f"wrap it, Parameter(tensor), or change the numbers, module.{name}.data = tensor"
+            )
+        for kind, found, other in (
+            (Parameter, self._parameters, self._modules),
+            (Module, self._modules, self._parameters),
+        ):
+            if isinstance(value, kind) or (value is None and name in found):
+                found[name] = value  # one that is replaced keeps its place in the order
+                other.pop(name, None)
                 self.__dict__.pop(name, None)
                 return
+        self._modules.pop(name, None)
         object.__setattr__(self, name, value)
 
     def __getattr__(self, name: str) -> Any:
@@ -77,7 +85,7 @@ class Module:
                 seen.add(id(module))
                 yield name, module
                 dot = name + "." if name else ""
-                waiting += [(dot + key, child) for key, child in reversed(module._modules.items())]
+                waiting += [(dot + key, child) for key, child in reversed(module._modules.items()) if child is not None]
 
     def modules(self) -> Iterator["Module"]:
         """The module itself and all below it."""
@@ -85,14 +93,14 @@ class Module:
 
     def children(self) -> Iterator["Module"]:
         """The modules directly below."""
-        return iter(self._modules.values())
+        return (child for child in self._modules.values() if child is not None)
 
     def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
         """All parameters, each once, with dotted names such as ``0.weight``."""
         seen: set[int] = set()
         for name, module in self.named_modules(prefix):
             for key, p in module._parameters.items():
-                if id(p) not in seen:
+                if p is not None and id(p) not in seen:
                     seen.add(id(p))
                     yield (name + "." if name else "") + key, p
 
@@ -103,7 +111,10 @@ class Module:
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or set them to zero."""
         for p in self.parameters():
-            p.grad = None if set_to_none or p.grad is None else p.grad.detach().zero_()
+            if set_to_none or p.grad is None:
+                p.grad = None
+            else:
+                p.grad.detach().zero_()
 
     def train(self, mode: bool = True) -> "Module":
         """Put every module into training mode; returns the module."""

@@ -4,13 +4,14 @@
 """
 
 import inspect
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from optimlab.autograd import enable_grad, no_grad
-from optimlab.checks import Check, Flag, Number, Numbers
+from optimlab.checks import Check, Flag, MissingError, Number, Numbers
 from optimlab.dtype import float32, float64, get_default_dtype
 from optimlab.operators import shape_of
 from optimlab.optim.engine import run
@@ -75,8 +76,11 @@ class Elementwise(Optimizer):
     @classmethod
     def default_group(cls) -> dict[str, Any]:
         """The options at their defaults."""
-        parameters = inspect.signature(cls.__init__).parameters.values()
-        return {x.name: x.default for x in parameters if x.default is not x.empty}
+        group: dict[str, Any] = {}
+        for base in reversed(cls.__mro__[:-1]):  # a subclass may pass **options on to the class that names them
+            parameters = inspect.signature(vars(base).get("__init__", object)).parameters.values()
+            group |= {x.name: x.default for x in parameters if x.default is not x.empty}
+        return group
 
     @staticmethod
     def initial(group: dict[str, Any]) -> dict[str, float | None]:
@@ -100,7 +104,9 @@ class Elementwise(Optimizer):
     def _plan(self, group: dict[str, Any]) -> Iterator[tuple]:
         """One parameter after the other: what its update needs, checked."""
         if missing := [name for name in self.rule.hyper if name not in group]:
-            raise ValueError(f"a parameter group lacks {', '.join(missing)}; set it, as in param_groups[0]['lr'] = 0.1")
+            raise MissingError(
+                f"a parameter group lacks {', '.join(missing)}; set it, as in param_groups[0]['lr'] = 0.1"
+            )
         self.check_group(group)
         options = {name: group[name] if group["differentiable"] else _plain(group[name]) for name in self.rule.hyper}
         initial = self.initial(group)
@@ -108,7 +114,7 @@ class Elementwise(Optimizer):
             g = p.grad
             if g is None:
                 continue
-            if g.shape != p.shape or g.dtype is not p.dtype:
+            if g._array.shape != p._array.shape or g._array.dtype != p._array.dtype:
                 raise ValueError(
                     f"a gradient is {shape_of(g)} {g.dtype}; it must be {shape_of(p)} {p.dtype}, like its parameter"
                 )
@@ -136,29 +142,29 @@ class Elementwise(Optimizer):
         name = type(self).__name__
         if self.rule.counts_steps:
             if "step" not in state:
-                raise ValueError(f"the state {whose} has no 'step'; {name} needs it: {list(state)}")
-            STEP("step", state["step"])
+                raise MissingError(f"the state {whose} has no 'step'; {name} needs it: {list(state)}")
+            if not isinstance(state["step"], Tensor):
+                raise TypeError(f"step {whose} must be a Tensor, not {type(state['step']).__name__}")
+            if not 0 <= state["step"].item() < math.inf:
+                raise ValueError(
+                    f"the state {whose} has step {state['step'].item()}; step must be a finite number >= 0"
+                )
         for letter, value in initial.items():
             key = self.letters[letter]
             array = state.get(key)
             if array is None:
                 if value is not None:
-                    raise ValueError(f"the state {whose} has no {key!r}; {name} needs it: {list(state)}")
+                    raise MissingError(f"the state {whose} has no {key!r}; {name} needs it: {list(state)}")
                 continue
             if not isinstance(array, Tensor):
                 raise TypeError(f"{key} {whose} must be a Tensor, not {type(array).__name__}")
-            if array.shape != p.shape or array.dtype is not p.dtype:
+            if array._array.shape != p._array.shape or array._array.dtype != p._array.dtype:
                 raise ValueError(
                     f"{key} {whose} is {shape_of(array)} {array.dtype}; it must be {shape_of(p)} {p.dtype}, like its parameter"
                 )
 
     def _loaded_state(self, key: Any, values: Any, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         if isinstance(values, dict):
-            known = {"step"} if self.rule.counts_steps else set()
-            if strange := values.keys() - set(self.letters.values()) - known:
-                raise ValueError(
-                    f"state of parameter {key!r} has {sorted(strange)}: it is not from a {type(self).__name__}"
-                )
             arrays = {k: Tensor(v) if isinstance(v, np.ndarray) else v for k, v in values.items() if k != "step"}
             if "step" in values:
                 arrays["step"] = Tensor(float(STEP("step", values["step"])), dtype=_step_dtype())
@@ -170,10 +176,12 @@ class Elementwise(Optimizer):
 
     def _run(self, p: Tensor, g: Tensor, state: dict, initial: dict, options: dict, group: dict) -> None:
         """Run the rule on one parameter and keep its results."""
-        self.state[p] = state
+        if state or initial:
+            self.state[p] = state
         if self.rule.counts_steps:
-            state["step"]._array += 1
-            options = options | {"t": int(state["step"].item())}
+            step = state["step"]._array
+            step += 1
+            options = {**options, "t": int(step)}
         keys = {letter: self.letters[letter] for letter in initial}
         known = {letter: state[key] for letter, key in keys.items() if state.get(key) is not None}
         if group["differentiable"]:
@@ -184,6 +192,8 @@ class Elementwise(Optimizer):
                 state[key] = Tensor._wrap(np.empty_like(p._array))
         results = {"p": p._array} | {letter: state[key]._array for letter, key in keys.items()}
         run(self.rule.function, results, {"p", *known}, g._array, group["maximize"], options)
+        for tensor in (p, *(state[key] for key in keys.values())):
+            tensor._version[0] += 1
 
     @enable_grad()
     def _run_recorded(self, p: Tensor, g: Tensor, state: dict, keys: dict, given: dict) -> None:

@@ -38,5 +38,5 @@ def run(
     for *olds, g_piece in _pieces([*results.values(), g]):
         given = {letter: old for letter, old in zip(letters, olds, strict=True) if letter in known}
         new = rule(g=-g_piece if maximize else g_piece, **given, **scalars)
-        for letter, old in zip(letters, olds, strict=True):
-            np.copyto(old, new[letter])
+        for letter, old in reversed(list(zip(letters, olds, strict=True))):
+            np.copyto(old, new[letter])  # p last: a new state may be g itself, and g may share p's memory

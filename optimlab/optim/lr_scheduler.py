@@ -8,7 +8,7 @@ import warnings
 from typing import Any
 
 from optimlab.autograd import no_grad
-from optimlab.checks import Check, Number
+from optimlab.checks import Check, MissingError, Number
 from optimlab.optim.optimizer import Optimizer
 from optimlab.tensor import Tensor
 
@@ -18,7 +18,8 @@ EPOCH_DEPRECATION_WARNING = (
 )
 
 LAST_EPOCH = Number(low=-1, whole=True)
-EPOCH = Number(low=0, whole=True)
+EPOCH = Number(low=0)
+COUNT = Number(low=0, whole=True)
 FINITE = Number()
 
 
@@ -38,7 +39,8 @@ class LRScheduler:
 
     checks: dict[str, Check] = {}  # argument: what it must be; also what a loaded state must be
     floor: float = 0.0
-    _unsaved = ("optimizer", "_verbose", "_steps_before")
+    _unsaved = ("optimizer", "_verbose")
+    _optional = ("_is_initial", "_get_lr_called_within_step")  # what a state of an older version lacks
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1, verbose: bool = False) -> None:
         if not isinstance(optimizer, Optimizer):
@@ -53,14 +55,26 @@ class LRScheduler:
                         f"param 'initial_lr' is not specified in param_groups[{i}] when resuming scheduler with "
                         "last_epoch >= 0; load the optimizer's state first, or begin with last_epoch=-1"
                     )
-        self.optimizer, self._verbose, self._steps_before = optimizer, bool(verbose), optimizer._step_count
-        self.base_lrs: list[Any] = []
-        self.last_epoch, self._step_count = last_epoch, 0
+        self.optimizer, self._verbose = optimizer, bool(verbose)
+        fresh = [group for group in optimizer.param_groups if "initial_lr" not in group]
+        for group in fresh:
+            group["initial_lr"] = _copy(group["lr"])
+        self.base_lrs: list[Any] = [_copy(group["initial_lr"]) for group in optimizer.param_groups]
+        first = "_scheduled_at" not in optimizer.__dict__
+        optimizer.__dict__.setdefault("_scheduled_at", optimizer._step_count)  # the first schedule came at this step
+        self.last_epoch: float = last_epoch  # step(1.5) makes it a fraction
+        self._step_count = 0
         self._get_lr_called_within_step = False
         self._last_lr: list[Any] = []
         self._is_initial = True
         try:
             self.step()
+        except BaseException:
+            for group in fresh:
+                del group["initial_lr"]
+            if first:
+                del optimizer.__dict__["_scheduled_at"]
+            raise
         finally:
             self._is_initial = False
 
@@ -71,20 +85,20 @@ class LRScheduler:
 
     # ---- the two forms
 
-    def shape(self, t: int) -> float:
+    def shape(self, t: float) -> float:
         """The learning rate of epoch ``t``, as a share of the initial one."""
         raise NotImplementedError
 
-    def ratio(self, t: int) -> float | None:
+    def ratio(self, t: float) -> float | None:
         """shape(t) / shape(t - 1); None where that would divide by zero."""
         before = self.shape(t - 1)
         return self.shape(t) / before if before else None
 
-    def closed_form(self, base: float, t: int) -> float:
+    def closed_form(self, base: float, t: float) -> float:
         """The learning rate of epoch ``t`` of a group that began with ``base``."""
         return self.floor + (base - self.floor) * self.shape(t)
 
-    def advance(self, lr: float, base: float, t: int) -> float:
+    def advance(self, lr: float, base: float, t: float) -> float:
         """The learning rate of epoch ``t``, where that of epoch t - 1 is ``lr``: it moves as the shape moves."""
         if t == 0:
             return lr
@@ -117,15 +131,15 @@ class LRScheduler:
 
     # ---- stepping
 
-    def step(self, epoch: int | None = None) -> None:
+    def step(self, epoch: float | None = None) -> None:
         """Go on to the next epoch, or to ``epoch``, and set the learning rates. 进入下一轮并更新学习率。
 
         Call it after ``optimizer.step()``. Raises ValueError for an epoch below 0; after an error nothing has changed.
         """
         if epoch is not None:
-            epoch = int(EPOCH("epoch", epoch))
+            EPOCH("epoch", epoch)
             warnings.warn(EPOCH_DEPRECATION_WARNING, UserWarning, stacklevel=2)
-        if self._step_count == 1 and self.optimizer._step_count == self._steps_before:
+        if self._step_count == 1 and self.optimizer._step_count == self.optimizer.__dict__.get("_scheduled_at", -1):
             warnings.warn(
                 "Detected call of `lr_scheduler.step()` before `optimizer.step()`. In this order the first value of the "
                 "learning rate schedule is skipped: call `optimizer.step()` first.",
@@ -136,7 +150,7 @@ class LRScheduler:
         before = self.last_epoch, list(self.base_lrs)
         self._get_lr_called_within_step = True
         try:
-            for group in groups[len(self.base_lrs) :]:  # all groups at first, later those that were added
+            for group in groups[len(self.base_lrs) :]:  # groups that were added since
                 self.base_lrs.append(_copy(group.get("initial_lr", group["lr"])))
             self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
             lrs = self._get_closed_form_lr() if epoch is not None and self._has_closed_form() else self.get_lr()
@@ -144,6 +158,8 @@ class LRScheduler:
                 raise ValueError(
                     f"get_lr() returned {len(lrs)} learning rates; it must return {len(groups)}, one a group"
                 )
+            for i, lr in enumerate(lrs):
+                FINITE(f"the learning rate of group {i}", lr)
         except BaseException:
             self.last_epoch, self.base_lrs = before
             raise
@@ -161,7 +177,7 @@ class LRScheduler:
         """The learning rate of each group, as this schedule last set it. 当前学习率，每组一个。"""
         return self._last_lr
 
-    def print_lr(self, is_verbose: bool, group: int, lr: float, epoch: int | None = None) -> None:
+    def print_lr(self, is_verbose: bool, group: int, lr: float, epoch: float | None = None) -> None:
         """Print the learning rate of a group, if ``is_verbose``. 打印学习率。"""
         if is_verbose and epoch is None:
             print(f"Adjusting learning rate of group {group} to {_number(lr):.4e}.")
@@ -183,14 +199,20 @@ class LRScheduler:
         if not isinstance(state_dict, dict):
             raise TypeError(f"state_dict must be a dict, as state_dict() returns it, not {type(state_dict).__name__}")
         own = self.state_dict().keys()
-        if state_dict.keys() != own:
-            raise ValueError(
-                f"state_dict is not from a {type(self).__name__}: it lacks {sorted(own - state_dict.keys())} "
-                f"and has {sorted(map(str, state_dict.keys() - own))} besides"
+        missing = own - state_dict.keys() - set(self._optional)
+        # what a subclass of the reader's has set by itself is welcome; the name of a method never is
+        ours = type(self).__module__ == __name__
+        extra = {key for key in state_dict.keys() - own if ours or not isinstance(key, str) or hasattr(type(self), key)}
+        if missing or extra:
+            raise MissingError(
+                f"state_dict is not from a {type(self).__name__}: it lacks {sorted(missing)} "
+                f"and has {sorted(map(str, extra))} besides"
             )
-        checks = self.checks | {"last_epoch": LAST_EPOCH, "_step_count": EPOCH}
+        checks = self.checks | {"last_epoch": LAST_EPOCH, "_step_count": COUNT}
         checked = {key: checks[key](key, value) if key in checks else value for key, value in state_dict.items()}
         for key in ("base_lrs", "_last_lr"):
+            if key == "_last_lr" and not checked[key] and not ours:
+                continue  # a step() of the reader's may not keep it
             if not isinstance(checked[key], (list, tuple)) or len(checked[key]) != len(self.optimizer.param_groups):
                 wanted = f"{len(self.optimizer.param_groups)} learning rates, one a group"
                 raise ValueError(f"{key} must be a list of {wanted}; got {checked[key]!r}")
@@ -245,10 +267,10 @@ class StepLR(LRScheduler):
         self._set(step_size=step_size, gamma=gamma)
         super().__init__(optimizer, last_epoch, verbose)
 
-    def shape(self, t: int) -> float:
+    def shape(self, t: float) -> float:
         return self.gamma ** (t // self.step_size)
 
-    def ratio(self, t: int) -> float:
+    def ratio(self, t: float) -> float:
         return self.gamma if t % self.step_size == 0 else 1.0
 
 
@@ -284,7 +306,7 @@ class CosineAnnealingLR(LRScheduler):
     def floor(self) -> float:  # type: ignore[override]
         return self.eta_min
 
-    def shape(self, t: int) -> float:
+    def shape(self, t: float) -> float:
         return (1 + math.cos(math.pi * t / self.T_max)) / 2
 
     def get_lr(self) -> list[float]:

@@ -10,10 +10,8 @@ from copy import deepcopy
 from itertools import chain
 from typing import Any
 
-import numpy as np
-
 from optimlab.autograd import enable_grad, no_grad
-from optimlab.checks import Check
+from optimlab.checks import Check, MissingError
 from optimlab.hooks import RemovableHandle, add_hook
 from optimlab.tensor import Tensor
 
@@ -88,8 +86,17 @@ class Optimizer:
         if "step" in cls.__dict__:
             cls.step = _with_hooks(cls.step)  # type: ignore[method-assign]
 
+    _hooks: dict[str, dict[int, Callable]]
+    _running: list[Callable]
+    _step_count: int
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> "Optimizer":
+        """What is not saved is there from the first: hooks, and the count of steps; __init__ may not be called at all."""
+        self = super().__new__(cls)
+        self._hooks, self._running, self._step_count = {kind: {} for kind in HOOKS}, [], 0
+        return self
+
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
-        self._prepare()
         if isinstance(params, (Tensor, str, bytes, dict)) or not isinstance(params, Iterable):
             hint = "; pass [tensor]" if isinstance(params, Tensor) else "; pass model.parameters()"
             raise TypeError(
@@ -107,17 +114,10 @@ class Optimizer:
         for group in groups if isinstance(groups[0], dict) else [{"params": groups}]:
             self.add_param_group(group)
 
-    def _prepare(self) -> None:
-        """What is not saved: hooks, and the count of steps."""
-        self._hooks: dict[str, dict[int, Callable]] = {kind: {} for kind in HOOKS}
-        self._running: list[Callable] = []
-        self._step_count = 0
-
     def __getstate__(self) -> dict[str, Any]:
         return {"defaults": self.defaults, "state": self.state, "param_groups": self.param_groups}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._prepare()
         self.__dict__.update(state)
 
     def __repr__(self) -> str:
@@ -151,7 +151,7 @@ class Optimizer:
                 f"param_group must be a dict, but got {type(param_group)}; write {{'params': [...], 'lr': ...}}"
             )
         if "params" not in param_group:
-            raise ValueError(f"param_group has no 'params'; its keys are {', '.join(map(repr, param_group))}")
+            raise MissingError(f"param_group has no 'params'; its keys are {', '.join(map(repr, param_group))}")
         group = self._checked_group(param_group)
         known = {id(p) for other in self.param_groups for p in other["params"]}
         if any(id(p) in known for p in group["params"]):
@@ -211,8 +211,10 @@ class Optimizer:
         """Forget the gradients of all parameters; with ``set_to_none=False`` set them to zero instead. 清空梯度。"""
         for group in self.param_groups:
             for p in group["params"]:
-                if p.grad is not None:
-                    p.grad = None if set_to_none else Tensor(np.zeros_like(p.grad._array))
+                if set_to_none:
+                    p.grad = None
+                elif p.grad is not None:
+                    p.grad.detach().zero_()
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Change every parameter that has a gradient. 更新一步参数。"""
@@ -263,7 +265,7 @@ class Optimizer:
             state_dict = state_dict if changed is None else changed
         for key, kind in {"state": dict, "param_groups": list}.items():
             if not isinstance(state_dict.get(key), kind):
-                raise ValueError(f"state_dict must have {key!r}, a {kind.__name__}; its keys are {list(state_dict)}")
+                raise MissingError(f"state_dict must have {key!r}, a {kind.__name__}; its keys are {list(state_dict)}")
         saved_groups = state_dict["param_groups"]
         if len(saved_groups) != len(self.param_groups):
             raise ValueError(
@@ -284,7 +286,9 @@ class Optimizer:
                 raise ValueError(f"state_dict has state for parameter {key!r}; its groups list {list(owners)}")
             else:
                 state[key] = deepcopy(values)
-        self.state, self.param_groups = state, groups
+        self.__setstate__(
+            {"state": state, "param_groups": groups}
+        )  # where subclasses in torch's style fill in new options
         for hook in self._hooks["load_state_dict_post"].values():
             hook(self)
 
@@ -305,7 +309,7 @@ class Optimizer:
         for key, default in fresh.items():  # flags that came with newer versions
             new.setdefault(key, default)
         if missing := [key for key in self.defaults if key not in new]:
-            raise ValueError(f"param_groups[{i}] lacks {', '.join(missing)}: it is not from a {type(self).__name__}")
+            raise MissingError(f"param_groups[{i}] lacks {', '.join(missing)}: it is not from a {type(self).__name__}")
         self.check_group(new)
         return new
 

@@ -33,7 +33,8 @@ class SGD(Elementwise):
     Raises TypeError for an argument of a wrong kind, ValueError for one out of range.
 
     torch and the paper: Sutskever et al. put the learning rate into the velocity (v = μv + ηg, p = p - v), which is the same
-    while lr is constant, and another rule when it changes.
+    while lr is constant, and another rule when it changes. Under ``differentiable`` torch cuts the history of the first
+    velocity; here gradients flow through it too.
 
     Sources: Polyak, "Some methods of speeding up the convergence of iteration methods", USSR Computational Mathematics and
     Mathematical Physics, 1964. Sutskever, Martens, Dahl, Hinton, "On the importance of initialization and momentum in deep

@@ -1,0 +1,221 @@
+"""The explorer: a pure function of its controls, shown live, as a static player, or as a stored picture.
+
+``compute(**values)`` gives data; a `Scene` draws them over a background that is drawn once; ``goal(data)`` says whether the
+goal is reached. With a kernel ipywidgets moves the controls. While the book is built (environment variable OPTIMLAB_BOOK)
+the same object gives prepared frames and range inputs that a few lines of JavaScript drive. Elsewhere the picture that was
+stored with the notebook stands in.
+
+可调的小实验：由控件决定的纯函数；有内核时实时显示，成书时变成静态播放器，其他地方显示存下的图。
+"""
+
+import base64
+import functools
+import io
+import itertools
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from optimlab.lab.bilingual import Message, Text
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.figure import Figure
+
+MOST_FRAMES = 60
+
+
+@dataclass(frozen=True)
+class Control:
+    """One control: its name among the arguments of ``compute``, its label, its values, and which it begins with.
+
+    Numbers make a slider, words a list to choose from. ``frames`` are the values that the static player offers; by
+    default all of them, and () keeps the control at ``start`` there.
+    """
+
+    name: str
+    label: Text
+    values: Sequence[Any]
+    start: Any
+    frames: Sequence[Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.start not in self.values:
+            raise ValueError(
+                f"{self.name} starts with {self.start!r}, which is not among its values {list(self.values)}"
+            )
+
+    @property
+    def prepared(self) -> Sequence[Any]:
+        """The values of the static player."""
+        return self.values if self.frames is None else (self.frames or (self.start,))
+
+    def text(self, value: Any) -> str:
+        """A value as it is printed beside its slider."""
+        return f"{value:g}" if isinstance(value, (int, float)) else str(value)
+
+
+@dataclass
+class Scene:
+    """A figure whose background stays, and the artists that ``update(data)`` moves in front of it."""
+
+    figure: "Figure"
+    moving: "list[Artist]"
+    update: Callable[[Any], None]
+    _background: Any = field(default=None, repr=False)
+
+    def draw(self, data: Any) -> np.ndarray:
+        """The picture of ``data``: (height, width, 3) uint8."""
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+        if self._background is None:
+            for artist in self.moving:
+                artist.set_animated(True)  # left out when the figure is drawn
+            canvas = FigureCanvasAgg(self.figure)
+            canvas.draw()
+            self._background = canvas, canvas.copy_from_bbox(self.figure.bbox)
+        canvas, background = self._background
+        self.update(data)
+        canvas.restore_region(background)
+        for artist in self.moving:
+            (artist.axes or self.figure).draw_artist(artist)
+        return np.asarray(canvas.buffer_rgba())[..., :3]
+
+
+def png(picture: np.ndarray, colors: int = 0) -> bytes:
+    """A picture as PNG; with ``colors`` in a palette of that many, a third of the size."""
+    from PIL import Image
+
+    image: Any = Image.fromarray(picture)
+    if colors:
+        image = image.quantize(colors, dither=Image.Dither.NONE)
+    buffer = io.BytesIO()
+    image.save(buffer, "png", compress_level=9 if colors else 1)  # live pictures are made quickly, stored ones small
+    return buffer.getvalue()
+
+
+class Explorer:
+    """A small experiment that its controls steer. 可调的小实验。
+
+    name: short, it stands for the explorer in plain text. controls: see `Control`. compute(**values): the data, without
+    side effects. scene(**values): the `Scene`, given those values that ``background`` names (it is kept for each of them).
+    goal(data): a `Message`. alt: what the picture shows, for readers who cannot see it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        controls: Iterable[Control],
+        compute: Callable[..., Any],
+        scene: Callable[..., Scene],
+        goal: Callable[[Any], Message],
+        alt: Text,
+        background: Sequence[str] = (),
+    ) -> None:
+        self.name, self.controls, self.compute, self.goal, self.alt = name, list(controls), compute, goal, alt
+        self._background, self._scene = tuple(background), functools.lru_cache(16)(scene)
+        if (n := len(list(self.grid(prepared=True)))) > MOST_FRAMES:
+            raise ValueError(
+                f"the player would have {n} frames; give controls fewer frames, at most {MOST_FRAMES} in all"
+            )
+
+    def start(self) -> dict[str, Any]:
+        """The values the controls begin with."""
+        return {c.name: c.start for c in self.controls}
+
+    def grid(self, prepared: bool = False) -> Iterable[dict[str, Any]]:
+        """Every setting of the controls, or every one that the static player has; the last control changes fastest."""
+        names = [c.name for c in self.controls]
+        for values in itertools.product(*(c.prepared if prepared else c.values for c in self.controls)):
+            yield dict(zip(names, values, strict=True))
+
+    def show(self, values: Mapping[str, Any]) -> tuple[np.ndarray, Message]:
+        """The picture and the message for one setting of the controls."""
+        data = self.compute(**values)
+        scene = self._scene(**{name: values[name] for name in self._background})
+        return scene.draw(data), self.goal(data)
+
+    # ---- live
+
+    def widget(self) -> Any:
+        """The explorer with live controls."""
+        import ipywidgets as W
+
+        wide = {"description_width": "initial"}
+        layout = W.Layout(width="26em")
+        inputs = {}
+        for c in self.controls:
+            options = [(c.text(v), v) for v in c.values]
+            kind = W.SelectionSlider if isinstance(c.values[0], (int, float)) else W.Dropdown
+            inputs[c.name] = kind(options=options, value=c.start, description=str(c.label), style=wide, layout=layout)
+        picture, message = self.show(self.start())
+        height = len(picture)
+        # the picture's place keeps its size while the next one is on its way: nothing jumps
+        image = W.Image(value=png(picture), format="png", layout=W.Layout(max_width="100%", min_height=f"{height}px"))
+        image.alt = str(self.alt)
+        text = W.HTML(message._repr_html_() + self._live_mark(), layout=W.Layout(min_height="3.6em"))
+
+        def redraw(change: Any) -> None:
+            picture, message = self.show({name: box.value for name, box in inputs.items()})
+            image.value = png(picture)
+            text.value = message._repr_html_() + self._live_mark()
+
+        for box in inputs.values():
+            box.observe(redraw, names="value")
+        controls = W.Box(list(inputs.values()), layout=W.Layout(flex_flow="row wrap"))
+        return W.VBox([controls, text, image])
+
+    @staticmethod
+    def _live_mark() -> str:
+        """Hides the stored picture below for as long as the live one is there."""
+        return "<style>.jp-OutputArea-child:has(.lab-live) + .jp-OutputArea-child{display:none}</style><i class='lab-live'></i>"
+
+    # ---- static
+
+    def still(self) -> bytes:
+        """The picture that is stored with the notebook."""
+        return png(self.show(self.start())[0], colors=64)
+
+    def player(self) -> str:
+        """HTML that works without a kernel and without a library: prepared frames and native inputs."""
+        frames = []
+        for values in self.grid(prepared=True):
+            picture, message = self.show(values)
+            frames.append([base64.b64encode(png(picture, colors=32)).decode(), message._repr_html_()])
+        height, width, _ = picture.shape
+        inputs = []
+        for c in self.controls:
+            n = len(c.prepared)
+            if n > 1:
+                start = list(c.prepared).index(c.start) if c.start in c.prepared else 0
+                texts = escape(json.dumps([c.text(v) for v in c.prepared]))
+                inputs.append(
+                    f'<label>{c.label.html()} <input type="range" min="0" max="{n - 1}" value="{start}" data-texts="{texts}">'
+                    f" <output></output></label>"
+                )
+        data = json.dumps(frames, ensure_ascii=False).replace("</", "<\\/")
+        script = resources.files("optimlab.lab").joinpath("player.js").read_text(encoding="utf-8")
+        return (
+            f'<div class="lab-player" data-name="{escape(self.name)}">{" ".join(inputs)}<div class="lab-goal"></div>'
+            f'<img width="{width}" height="{height}" style="max-width:100%;height:auto" alt="{escape(str(self.alt))}">'
+            f'<script type="application/json">{data}</script><script>{script}</script></div>'
+        )
+
+    def __repr__(self) -> str:
+        return f"explorer({self.name})"
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        if os.environ.get("OPTIMLAB_BOOK"):
+            display({"text/plain": repr(self), "text/html": self.player()}, raw=True)
+            return
+        display({**self.widget()._repr_mimebundle_(), "text/plain": repr(self)}, raw=True)
+        still = base64.b64encode(self.still()).decode()
+        display({"text/plain": str(self.alt), "image/png": still}, raw=True)
