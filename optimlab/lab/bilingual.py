@@ -19,8 +19,13 @@ def language() -> str | None:
 
 def keep(html: str, lang: str | None) -> str:
     """``html`` with the spans of one language only; None keeps both. 只留一种语言。"""
-    other = {"zh": "en", "en": "zh"}.get(lang or "")
-    return re.sub(rf'\s?<(span|div) lang="{other}">.*?</\1>', "", html, flags=re.S) if other else html
+    if lang not in LANGUAGES:
+        return html
+    drop = {
+        "zh": r'\s?<(span|div) lang="en">.*?</\1>',
+        "en": r'<(span|div) lang="zh">.*?</\1>\s?',
+    }  # with the space between
+    return re.sub(drop[lang], "", html, flags=re.S)
 
 
 def plain(html: str) -> str:

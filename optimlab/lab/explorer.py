@@ -218,4 +218,5 @@ class Explorer:
             return
         display({**self.widget()._repr_mimebundle_(), "text/plain": repr(self)}, raw=True)
         still = base64.b64encode(self.still()).decode()
-        display({"text/plain": str(self.alt), "image/png": still}, raw=True)
+        alt = {"image/png": {"alt": f"{self.alt.zh} · {self.alt.en}"}}
+        display({"text/plain": f"picture({self.name})", "image/png": still}, raw=True, metadata=alt)

@@ -159,7 +159,7 @@ def race(runners: Sequence[str] = ("SGD", "Adam"), problem: str = "rosenbrock", 
             lines += right.plot(
                 [], [], markersize=4, linewidth=1.2, markevery=max(1, steps // 10), label=str(i + 1), **style
             )
-        right.legend(fontsize="small", loc="upper right")
+        right.legend(fontsize="small", loc="lower left")
         lowest = min(float(chosen.f(*m)) for m in chosen.minima)
 
         def update(race: Race) -> None:

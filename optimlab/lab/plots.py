@@ -6,12 +6,14 @@ say the same again. Text inside a picture is symbols and short English names, so
 课程用图：等高线上的路径、损失曲线、学习率曲线。
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from optimlab.lab.problems import Problem
+from optimlab.optim import SGD, Optimizer
+from optimlab.tensor import Tensor
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,3 +81,18 @@ def curves(
     if len(values) > 1:
         ax.legend(fontsize="small")
     return ax
+
+
+def learning_rates(
+    schedules: Mapping[str, Callable[[Optimizer], Any]], epochs: int, lr: float = 0.1, ax: "Axes | None" = None
+) -> "Axes":
+    """The learning rate over ``epochs`` under each schedule: functions of an optimizer that make one. 学习率曲线。"""
+    rates: dict[str, list[float]] = {}
+    for name, make in schedules.items():
+        optimizer = SGD([Tensor(np.zeros(1), requires_grad=True)], lr=lr)
+        schedule, rates[name] = make(optimizer), [optimizer.param_groups[0]["lr"]]
+        for _ in range(epochs):
+            optimizer.step()
+            schedule.step()
+            rates[name].append(optimizer.param_groups[0]["lr"])
+    return curves(rates, ax, xlabel="epoch", ylabel=r"$\eta_t$", log=False)
