@@ -12,7 +12,8 @@ import optimlab as ol
 from optimlab import optim
 from optimlab.lab import claims, data, exercises, explorers, plots, predict, problems
 from optimlab.lab.bilingual import Message, Text, keep
-from optimlab.lab.explorer import Control, Explorer, Scene, png
+from optimlab.lab.explorer import Control, Explorer, Scene
+from optimlab.lab.plots import png
 
 DRAW = np.random.default_rng(0)
 ALL = [problems.quadratic(1), problems.quadratic(100), *problems.PROBLEMS.values()]
@@ -83,29 +84,24 @@ def test_data(name, rows, columns):
 @pytest.mark.parametrize("problem", ALL, ids=lambda p: p.name)
 def test_plots_hold_the_data(problem):
     """Nothing is drawn as a box: a missing glyph warns, and warnings are errors."""
-    import matplotlib.pyplot as plt
-
     path = problems.descend(problem, lambda ps: optim.SGD(ps, lr=0.001), steps=5).path
-    ax = plots.paths(problem, {"SGD": path, r"$\eta=0.1$": path * 1.1})
-    drawn = [line.get_xydata() for line in ax.lines if len(line.get_xydata()) == 6]
+    plot = plots.paths(problem, {"SGD": path, r"$\eta=0.1$": path * 1.1})
+    drawn = [line.get_xydata() for line in plot.ax.lines if len(line.get_xydata()) == 6]
     np.testing.assert_array_equal(drawn[0], path)
-    assert len({(line.get_color(), line.get_marker()) for line in ax.lines[-2:]}) == 2
+    assert len({(line.get_color(), line.get_marker(), line.get_linestyle()) for line in plot.ax.lines[-2:]}) == 2
+    data, metadata = plot._repr_mimebundle_()
+    assert data["text/plain"] == "plot" and base64.b64decode(data["image/png"]).startswith(b"\x89PNG")
+    assert "5 步" in metadata["image/png"]["alt"] and "in 5 steps" in metadata["image/png"]["alt"]
+
+
+def test_curves_and_rates_hold_the_data():
     curve = plots.curves({"loss": [3.0, 2.0, 1.0]})
-    np.testing.assert_array_equal(curve.lines[0].get_ydata(), [3, 2, 1])
-    ax.figure.canvas.draw()
-    curve.figure.canvas.draw()
-    plt.close("all")
-
-
-def test_lr_curve_plots_a_schedule():
-    import matplotlib.pyplot as plt
-
-    def schedule(optimizer):
-        return optim.lr_scheduler.StepLR(optimizer, 2, 0.5)
-
-    ax = plots.learning_rates({"StepLR": schedule}, epochs=4, lr=1.0)
-    np.testing.assert_array_equal(ax.lines[0].get_ydata(), [1, 1, 0.5, 0.5, 0.25])
-    plt.close("all")
+    np.testing.assert_array_equal(curve.ax.lines[0].get_ydata(), [3, 2, 1])
+    assert "从 3 到 1" in curve.alt.zh and "from 3 to 1" in curve.alt.en and curve.picture().ndim == 3
+    rates = plots.learning_rates({"StepLR": lambda o: optim.lr_scheduler.StepLR(o, 2, 0.5)}, epochs=4, lr=1.0)
+    np.testing.assert_array_equal(rates.ax.lines[0].get_ydata(), [1, 1, 0.5, 0.5, 0.25])
+    row = plots.images([np.eye(8)] * 2, ["7 → 9", "1"], Text("图", "picture"))
+    assert row.picture().std() > 0
 
 
 @pytest.mark.parametrize("name", EXPLORERS)

@@ -10,7 +10,6 @@ stored with the notebook stands in.
 
 import base64
 import functools
-import io
 import itertools
 import json
 import os
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from optimlab.lab.bilingual import Message, Text
+from optimlab.lab.plots import png
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -88,18 +88,6 @@ class Scene:
         return np.asarray(canvas.buffer_rgba())[..., :3]
 
 
-def png(picture: np.ndarray, colors: int = 0) -> bytes:
-    """A picture as PNG; with ``colors`` in a palette of that many, a third of the size."""
-    from PIL import Image
-
-    image: Any = Image.fromarray(picture)
-    if colors:
-        image = image.quantize(colors, dither=Image.Dither.NONE)
-    buffer = io.BytesIO()
-    image.save(buffer, "png", compress_level=9 if colors else 1)  # live pictures are made quickly, stored ones small
-    return buffer.getvalue()
-
-
 class Explorer:
     """A small experiment that its controls steer. 可调的小实验。
 
@@ -157,7 +145,8 @@ class Explorer:
         picture, message = self.show(self.start())
         height = len(picture)
         # the picture's place keeps its size while the next one is on its way: nothing jumps
-        image = W.Image(value=png(picture), format="png", layout=W.Layout(max_width="100%", min_height=f"{height}px"))
+        place = W.Layout(max_width="100%", min_height=f"{height}px", object_fit="contain", object_position="left top")
+        image = W.Image(value=png(picture), format="png", layout=place)
         image.alt = str(self.alt)
         text = W.HTML(message._repr_html_() + self._live_mark(), layout=W.Layout(min_height="3.6em"))
 

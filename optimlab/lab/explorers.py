@@ -154,10 +154,9 @@ def race(runners: Sequence[str] = ("SGD", "Adam"), problem: str = "rosenbrock", 
         right.set_ylabel("loss above the minimum")
         lines = []
         for i in range(len(runners)):
-            style: dict[str, Any] = {"color": plots.COLORS[i], "marker": plots.MARKERS[i], "linestyle": plots.LINES[i]}
-            lines += left.plot([], [], markersize=3.5, linewidth=1.1, **style)
+            lines += left.plot([], [], markersize=3.5, linewidth=1.1, **plots.style(i))
             lines += right.plot(
-                [], [], markersize=4, linewidth=1.2, markevery=max(1, steps // 10), label=str(i + 1), **style
+                [], [], markersize=4, linewidth=1.2, markevery=max(1, steps // 10), label=str(i + 1), **plots.style(i)
             )
         right.legend(fontsize="small", loc="lower left")
         lowest = min(float(chosen.f(*m)) for m in chosen.minima)

@@ -1,16 +1,20 @@
-"""Plots for lessons: a path over contours, loss curves, learning rates.
+"""Plots for lessons: paths over contours, loss curves, learning rates.
 
 Colours are Okabe and Ito's (2008), which readers with any kind of colour blindness can tell apart; markers and line styles
-say the same again. Text inside a picture is symbols and short English names, so that one picture serves both editions.
+say the same again. Text inside a picture is symbols and short English names, so that one picture serves both editions; what
+it shows is told in both languages by its ``alt`` text.
 
 课程用图：等高线上的路径、损失曲线、学习率曲线。
 """
 
+import base64
+import io
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from optimlab.lab.bilingual import Text
 from optimlab.lab.problems import Problem
 from optimlab.optim import SGD, Optimizer
 from optimlab.tensor import Tensor
@@ -23,15 +27,54 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)))
 
 
+def png(picture: np.ndarray, colors: int = 0) -> bytes:
+    """A picture, (height, width, 3) uint8, as PNG; with ``colors`` in a palette of that many, a third of the size."""
+    from PIL import Image
+
+    image: Any = Image.fromarray(picture)
+    if colors:
+        image = image.quantize(colors, dither=Image.Dither.NONE)
+    buffer = io.BytesIO()
+    image.save(buffer, "png", compress_level=9 if colors else 1)  # live pictures are made quickly, stored ones small
+    return buffer.getvalue()
+
+
+class Plot:
+    """A picture with words for those who cannot see it; ``ax`` are its axes, to add to. 带文字说明的图。"""
+
+    def __init__(self, ax: "Axes", alt: Text) -> None:
+        self.ax, self.alt = ax, alt
+
+    def picture(self) -> np.ndarray:
+        """The pixels: (height, width, 3) uint8."""
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+        canvas = FigureCanvasAgg(self.ax.get_figure(root=True))
+        canvas.draw()
+        return np.asarray(canvas.buffer_rgba())[..., :3]
+
+    def __repr__(self) -> str:
+        return "plot"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, str], dict[str, Any]]:
+        data = base64.b64encode(png(self.picture(), colors=64)).decode()
+        return {"text/plain": repr(self), "image/png": data}, {"image/png": {"alt": f"{self.alt.zh} · {self.alt.en}"}}
+
+
 def axes(width: float = 6.0, height: float = 3.6) -> "Axes":
     """An empty figure's axes, ``width`` by ``height`` inches."""
-    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure  # not pyplot: a notebook would show the figure a second time
 
-    return plt.subplots(figsize=(width, height), layout="constrained")[1]
+    return Figure(figsize=(width, height), dpi=100, layout="constrained").subplots()
 
 
-def contours(problem: Problem, ax: "Axes | None" = None, points: int = 120) -> "Axes":
-    """The contours of a problem in its window, spaced so that the valley's floor shows too, and its minima as stars. 等高线。"""
+def style(i: int) -> dict[str, Any]:
+    """Colour, marker and line of the i-th of up to six things to tell apart."""
+    return {"color": COLORS[i % 6], "marker": MARKERS[i % 6], "linestyle": LINES[i % 6]}
+
+
+def contours(problem: Problem, ax: "Axes | None" = None, points: int = 200) -> "Axes":
+    """The contours of a problem in its window, close together near the valley's floor, and its minima as stars. 等高线。"""
     ax = axes() if ax is None else ax
     (x0, x1), (y0, y1) = problem.window
     x, y = np.meshgrid(np.linspace(x0, x1, points), np.linspace(y0, y1, points))
@@ -46,18 +89,25 @@ def contours(problem: Problem, ax: "Axes | None" = None, points: int = 120) -> "
     return ax
 
 
-def paths(problem: Problem, runs: Mapping[str, np.ndarray], ax: "Axes | None" = None) -> "Axes":
+def paths(problem: Problem, runs: Mapping[str, np.ndarray], ax: "Axes | None" = None) -> Plot:
     """Paths (steps + 1, 2) by name, over the problem's contours. 等高线上的路径。"""
-    ax = contours(problem, ax)
+    ax, zh, en = contours(problem, ax), [], []
     for i, (name, path) in enumerate(runs.items()):
         shown = np.where(
             np.isfinite(path) & (np.abs(path) < 1e6), path, np.nan
         )  # a path that flies off leaves the picture
-        style: dict[str, Any] = {"color": COLORS[i % 6], "marker": MARKERS[i % 6], "linestyle": LINES[i % 6]}
-        ax.plot(shown[:, 0], shown[:, 1], markersize=4, linewidth=1.2, label=name, **style)
+        ax.plot(shown[:, 0], shown[:, 1], markersize=4, linewidth=1.2, label=name, **style(i))
+        (x0, y0), (x1, y1), steps = path[0], path[-1], len(path) - 1
+        zh.append(f"{name} 从 ({x0:.3g}, {y0:.3g}) 走 {steps} 步到 ({x1:.3g}, {y1:.3g})")
+        en.append(f"{name} from ({x0:.3g}, {y0:.3g}) in {steps} steps to ({x1:.3g}, {y1:.3g})")
     if len(runs) > 1:
         ax.legend(loc="upper right", fontsize="small")
-    return ax
+    return Plot(
+        ax,
+        Text(
+            f"{problem.name} 等高线上的路径：{'；'.join(zh)}", f"paths over contours of {problem.name}: {'; '.join(en)}"
+        ),
+    )
 
 
 def curves(
@@ -67,25 +117,30 @@ def curves(
     xlabel: str = "$t$",
     ylabel: str = "loss",
     log: bool = True,
-) -> "Axes":
+) -> Plot:
     """Curves by name against the step: losses (on a logarithmic axis), learning rates, accuracies. 曲线。"""
-    ax = axes() if ax is None else ax
+    ax, zh, en = axes() if ax is None else ax, [], []
     for i, (name, curve) in enumerate(values.items()):
         y = np.asarray(curve, np.float64)
-        style: dict[str, Any] = {"color": COLORS[i % 6], "marker": MARKERS[i % 6], "linestyle": LINES[i % 6]}
-        ax.plot(np.arange(len(y)), y, markevery=max(1, len(y) // 10), markersize=4, linewidth=1.3, label=name, **style)
+        ax.plot(
+            np.arange(len(y)), y, markevery=max(1, len(y) // 10), markersize=4, linewidth=1.3, label=name, **style(i)
+        )
+        zh.append(f"{name} 从 {y[0]:.3g} 到 {y[-1]:.3g}")
+        en.append(f"{name} from {y[0]:.3g} to {y[-1]:.3g}")
     if log:
         ax.set_yscale("log")
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.grid(alpha=0.25)
     if len(values) > 1:
         ax.legend(fontsize="small")
-    return ax
+    return Plot(
+        ax, Text(f"{ylabel} 随 {xlabel} 的变化：{'；'.join(zh)}", f"{ylabel} against {xlabel}: {'; '.join(en)}")
+    )
 
 
 def learning_rates(
     schedules: Mapping[str, Callable[[Optimizer], Any]], epochs: int, lr: float = 0.1, ax: "Axes | None" = None
-) -> "Axes":
+) -> Plot:
     """The learning rate over ``epochs`` under each schedule: functions of an optimizer that make one. 学习率曲线。"""
     rates: dict[str, list[float]] = {}
     for name, make in schedules.items():
@@ -96,3 +151,15 @@ def learning_rates(
             schedule.step()
             rates[name].append(optimizer.param_groups[0]["lr"])
     return curves(rates, ax, xlabel="epoch", ylabel=r"$\eta_t$", log=False)
+
+
+def images(pictures: Sequence[np.ndarray], titles: Sequence[str], alt: Text) -> Plot:
+    """Small grey pictures in a row, each with a title, such as digits (8, 8). 一排小图。"""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(1.1 * max(len(pictures), 1), 1.5), dpi=100, layout="constrained")
+    panels = figure.subplots(1, len(pictures), squeeze=False)[0]
+    for ax, picture, title in zip(panels, pictures, titles, strict=True):
+        ax.imshow(picture, cmap="gray_r")
+        ax.set(xticks=[], yticks=[], title=title)
+    return Plot(panels[0], alt)
