@@ -60,7 +60,11 @@ def find(name: str) -> Path:
         path for stem, path in known.items() if stem == name or (number or name) in (stem[:2], stem.partition("_")[2])
     ]
     found = found or [path for stem, path in known.items() if name and name in stem]
-    if len(found) != 1:
+    if len(found) > 1:
+        raise Refusal(
+            f"{name!r} 对应不止一课，请写全名。 {name!r} matches several lessons, give the full name:\n{titles()}"
+        )
+    if not found:
         raise Refusal(f"没有名为 {name!r} 的课。 There is no lesson {name!r}. 现有 · There are:\n{titles()}")
     return found[0]
 
@@ -135,8 +139,7 @@ def open_lesson(options: argparse.Namespace) -> int:
         if path == wanted:
             opened = copy
             print(f"{'新副本 · new copy' if made else '你的副本 · your copy'}: {copy}")
-    if lang != "both":
-        os.environ["OPTIMLAB_LANG"] = lang  # kernels inherit it: helpers speak one language
+    os.environ["OPTIMLAB_LANG"] = lang  # kernels inherit it: helpers speak the copy's language
     if options.no_lab:
         return 0
     from jupyterlab.labapp import main as jupyterlab
@@ -205,7 +208,7 @@ def doctor(options: argparse.Namespace) -> int:
             report(what, f"{type(error).__name__}: {error}", False, advice)
 
     python = ".".join(map(str, sys.version_info[:3]))
-    report("Python", python, sys.version_info >= (3, 11), "安装 Python 3.11 或更新 · install Python 3.11 or newer")
+    report("Python", python, sys.version_info >= (3, 11), "安装 Python 3.11 或更高版本 · install Python 3.11 or newer")
     report("optimlab", __version__, True, "")
     install = f'{sys.executable} -m pip install "optimlab[lab]"'
     attempt("packaging", lambda: importlib.metadata.version("packaging"), install)
@@ -213,7 +216,7 @@ def doctor(options: argparse.Namespace) -> int:
         for name, found, well in packages():
             report(name, found, well, install)
     attempt("kernel", kernel, f"{sys.executable} -m ipykernel install --user")
-    attempt("课程 · lessons", lambda: f"{len(lessons())} ({folder()})", install)
+    attempt("课程 · lessons", lambda: f"{len(lessons())} ({folder()})", f"{install} --force-reinstall --no-deps")
     attempt("可写 · writable", writable, "换一个可写的文件夹 · change to a folder you may write to")
     print("一切就绪。 All is well." if not sick else f"有问题 · trouble: {', '.join(sick)}")
     return 1 if sick else 0
@@ -248,7 +251,7 @@ class _Cells:
 
 
 def check(options: argparse.Namespace) -> int:
-    """Run lessons again and compare every output with the stored one: a line for each cell that differs."""
+    """Run lessons again and compare every text output with the stored one: a line for each cell that differs."""
     import pytest
     from tqdm import tqdm
 
@@ -283,7 +286,7 @@ def check(options: argparse.Namespace) -> int:
             tqdm.write(f"✗ {file.name} {line}")
         unrun = sum(cell.cell_type == "code" and cell.execution_count is None for cell in _read(file).cells)
         if unrun:  # nbval passes what was never run
-            tqdm.write(f"✗ {file.name}: {unrun} 个格子没有运行过 · cells were never run")
+            tqdm.write(f"✗ {file.name}: {unrun} 个单元格没有运行过 · cells were never run")
         bad += bool(cells.failed or cells.errors or unrun or not cells.passed)
         tqdm.write(
             f"{'✗' if cells.failed or cells.errors or unrun else '✓'} {file.name}: {cells.passed} ✓, {len(cells.failed)} ✗"
@@ -300,22 +303,34 @@ def parser() -> argparse.ArgumentParser:
     main.add_argument("--version", action="version", version=__version__)
     commands = main.add_subparsers(dest="command", required=True, metavar="open | doctor | check")
 
-    one = commands.add_parser("open", help="打开一课 · open a lesson in JupyterLab", description=open_lesson.__doc__)
+    one = commands.add_parser(
+        "open",
+        help="打开一课 · open a lesson in JupyterLab",
+        description=f"为每一课建一份副本，并打开其中一课。 {open_lesson.__doc__}",
+    )
     one.add_argument("lesson", nargs="?", default="00", help="课的编号或名字 · a lesson's number or name (00)")
     one.add_argument(
         "--lang", choices=["zh", "en", "both"], help="语言，默认随系统 · language, by default the system's"
     )
     one.add_argument("--fresh", action="store_true", help="另建一份新副本 · make another copy beside yours")
     one.add_argument("--folder", default=COPIES, help=f"副本放在哪里 · where copies go ({COPIES})")
-    one.add_argument("--no-lab", action="store_true", help="只建副本 · make the copy only")
+    one.add_argument(
+        "--no-lab", action="store_true", help="只建副本，不打开 JupyterLab · make the copies, do not open JupyterLab"
+    )
     one.epilog = "-- 之后的参数交给 JupyterLab · arguments after -- go to JupyterLab"
     one.set_defaults(run=open_lesson)
 
-    two = commands.add_parser("doctor", help="检查环境 · check the installation", description=doctor.__doc__)
+    two = commands.add_parser(
+        "doctor",
+        help="检查环境 · check the installation",
+        description=f"检查 Python、依赖包、内核、课程文件和写入权限，并说明怎么办。 {doctor.__doc__}",
+    )
     two.set_defaults(run=doctor)
 
     three = commands.add_parser(
-        "check", help="核对输出 · compare outputs with the stored ones", description=check.__doc__
+        "check",
+        help="核对输出 · compare outputs with the stored ones",
+        description=f"重新运行课程，与存下的文字输出比较。 {check.__doc__}",
     )
     three.add_argument("lessons", nargs="*", metavar="LESSON|FILE", help="课或 .ipynb 文件，默认全部 · all by default")
     three.set_defaults(run=check)

@@ -243,11 +243,14 @@ WRONG = [  # an exercise, an answer, and the mark and a word of what the checker
     ("00-step", lambda p, g, lr: p + lr * g, "✗", "wrong way"),
     ("00-step", lambda p, g, lr: p - g, "✗", "step as long"),
     ("00-step", lambda p, g, lr: 0.0, "✗", "wrong shape"),
-    ("00-lr", 0.25, "✗", "too large"),
+    ("00-lr", 0.2, "✗", "no progress along y"),
+    ("00-lr", 0.15, "✗", "not low enough"),
+    ("00-lr", True, "✗", "finite positive"),
+    ("00-step", lambda p, g, lr: [[1], [1, 2]], "✗", "should be numbers"),
     ("00-lr", 0.01, "✗", "not low enough"),
-    ("00-lr", "x", "✗", "positive number"),
+    ("00-lr", "x", "✗", "finite positive"),
     ("00-lr", ..., "✎", "Not answered"),
-    ("00-bug", lambda p, o, f: 3, "✗", "return p"),
+    ("00-bug", lambda p, o, f: 3, "✗", "given"),
 ]
 
 

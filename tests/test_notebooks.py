@@ -4,15 +4,20 @@ That each cell gives its stored output again is nbval's work; see `addopts` in p
 """
 
 import ast
+import contextlib
+import io
 import itertools
 import re
 import subprocess
 import sys
+import tomllib
 
 import nbformat
 import pytest
 
 import notebooks
+import optimlab
+import test_rule
 
 CHINESE = re.compile("[\u4e00-\u9fff]")
 LESSONS = notebooks.lessons()
@@ -46,19 +51,58 @@ def test_stored_form_is_canonical(path):
     assert notebooks.text(notebooks.canonical(lesson(path))) == path.read_text(encoding="utf-8")
 
 
-def test_prose_stands_in_pairs(path):
-    """zh, then en, with the same headings, formulas and links; what has no tag is a formula or a solution."""
+def prose_pairs(path):
+    """The prose of a lesson as (Chinese, English) pairs; whatever else there is must be a formula or a solution."""
     prose = [cell for cell in lesson(path).cells if cell.cell_type == "markdown"]
     kinds = "".join("z" if "lang-zh" in tags(c) else "e" if "lang-en" in tags(c) else "s" for c in prose)
     assert re.fullmatch("(ze|s)*", kinds), kinds
-    pairs = [(zh, en) for kind, zh, en in zip(kinds, prose, prose[1:], strict=False) if kind == "z"]
-    for zh, en in pairs:
-        assert CHINESE.search(zh.source) and not CHINESE.search(en.source)
-        for what in (r"(?m)^#+(?= )", r"\$[^$]+\$", r"\]\(([^)]+)\)", r"`[^`]+`"):
-            assert sorted(re.findall(what, zh.source)) == sorted(re.findall(what, en.source)), (what, zh.source[:40])
     for cell, kind in zip(prose, kinds, strict=True):
-        if kind == "s":
-            assert cell.source.startswith(("$$", "<details>")), cell.source[:60]
+        assert kind != "s" or cell.source.startswith(("$$", "<details>")), cell.source[:60]
+    return [(zh.source, en.source) for kind, zh, en in zip(kinds, prose, prose[1:], strict=False) if kind == "z"]
+
+
+def words(source):
+    """Prose without its formulas, code, addresses and tags."""
+    return re.sub(r"\$[^$]+\$|`[^`]+`|\]\([^)]+\)|</?\w+>", " ", source)
+
+
+def test_prose_stands_in_pairs(path):
+    """Paired cells have the same headings, formulas, links, code and numbers."""
+    for zh, en in prose_pairs(path):
+        assert CHINESE.search(zh) and not CHINESE.search(en)
+        for what in (r"(?m)^#+(?= )", r"\$[^$]+\$", r"\]\(([^)]+)\)", r"`[^`]+`"):
+            assert sorted(re.findall(what, zh)) == sorted(re.findall(what, en)), (what, zh[:40])
+        numbers = [sorted(re.findall(r"\d+(?:\.\d+)?(?:e-?\d+)?", words(source))) for source in (zh, en)]
+        assert numbers[0] == numbers[1], (zh[:40], numbers)
+
+
+def test_chinese_is_set_as_chinese(path):
+    """Full-width punctuation beside Chinese characters, and the glossary's terms."""
+    glossary = tomllib.loads((notebooks.FOLDER.parent / "book" / "glossary.toml").read_text(encoding="utf-8"))["term"]
+    for zh, _ in prose_pairs(path):
+        half = re.search(r"[\u4e00-\u9fff]\s?[,;:?!()]|[,;:?!()]\s?[\u4e00-\u9fff]", words(zh))
+        assert not half, zh[half.start() - 10 : half.end() + 10]
+        for term in glossary:
+            for other in term["avoid"]:
+                assert other not in zh, f"{other}: the glossary has {term['zh']} ({term['en']})"
+
+
+def test_terms_come_with_their_english_once(path):
+    """Where the Chinese introduces a term in brackets, the pair is the glossary's."""
+    glossary = tomllib.loads((notebooks.FOLDER.parent / "book" / "glossary.toml").read_text(encoding="utf-8"))["term"]
+    known = {term["en"]: term["zh"] for term in glossary}
+    for zh, _ in prose_pairs(path):
+        for term, english in re.findall(r"([\u4e00-\u9fff]+)\**（([a-z][a-z -]+)）", zh):
+            assert english in known and term.endswith(known[english]), (term, english)
+
+
+def test_every_formula_has_its_twin(path):
+    """Each numbered formula is evaluated by a cell that names its number and asserts something."""
+    cells = lesson(path).cells
+    formulas = re.findall(r"\\tag\{([\d.]+)\}", "\n".join(c.source for c in cells if c.cell_type == "markdown"))
+    checked = "\n".join(c.source for c in cells if c.cell_type == "code" and "assert" in c.source)
+    assert len(formulas) >= 3 and len(set(formulas)) == len(formulas)
+    assert [f for f in formulas if f"({f})" not in checked] == []
 
 
 def test_size(path):
@@ -140,3 +184,43 @@ def timeout():
     """The time a cell is given in the ordinary run, from the project's own settings."""
     settings = (notebooks.FOLDER.parent / "pyproject.toml").read_text(encoding="utf-8")
     return re.search(r"--nbval-cell-timeout (\d+)", settings)[1]
+
+
+class _Silent:
+    """Stands for IPython's display: what a lesson shows is not looked at here."""
+
+    def __call__(self, *things, **kwargs):
+        pass
+
+
+def run_cells(path):
+    """Run a lesson's code in this process, up to the first cell that fails; gives the error, or None."""
+    import IPython.display
+
+    namespace, shown = {"__name__": "lesson"}, IPython.display.display
+    IPython.display.display = _Silent()
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            for cell in lesson(path).cells:
+                if cell.cell_type == "code":
+                    exec(compile(cell.source, "cell", "exec"), namespace)
+    except Exception as error:  # a wrong rule may fail in any way: what matters is that it does
+        return error
+    finally:
+        IPython.display.display = shown
+        optimlab.set_default_dtype(optimlab.float32)
+    return None
+
+
+def test_a_wrong_rule_fails_the_lesson(path, tmp_path, monkeypatch):
+    """Lesson 04 derives SGD: with any one operator or number of its rule changed, it must not run through."""
+    if path.stem != "04_momentum":
+        return
+    rule = optimlab.optim.SGD.rule
+    assert run_cells(path) is None
+    changes = 0
+    for change, function in test_rule.mutated(rule.function, tmp_path):
+        monkeypatch.setattr(rule, "function", function)
+        assert isinstance(run_cells(path), Exception), change
+        changes += 1
+    assert changes >= 8

@@ -143,19 +143,25 @@ def mutants(function):
         yield f"{before} -> {ast.unparse(node)}", ast.unparse(tree)
 
 
+def mutated(function, folder):
+    """The rule with one thing changed, for each of them: what was changed, and the function."""
+    for i, (change, source) in enumerate(mutants(function)):
+        path = folder / f"mutant_{i}.py"
+        path.write_text("import numpy as np\n" + source.replace("@staticmethod\n", ""))
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        yield change, module.rule
+
+
 @pytest.mark.parametrize("cls", RULES)
 def test_formula_changes_with_every_operator(cls, tmp_path):
     def formulas(rule):
         return [rule.latex(**options) for options in OPTIONS[cls]]
 
     original, count = formulas(cls.rule), 0
-    for i, (change, source) in enumerate(mutants(cls.rule.function)):
-        path = tmp_path / f"mutant_{i}.py"
-        path.write_text("import numpy as np\n" + source.replace("@staticmethod\n", ""))
-        spec = importlib.util.spec_from_file_location(path.stem, path)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        assert formulas(Rule(module.rule, cls)) != original, change
+    for change, function in mutated(cls.rule.function, tmp_path):
+        assert formulas(Rule(function, cls)) != original, change
         count += 1
     assert count >= 8
 

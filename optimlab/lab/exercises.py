@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from optimlab.checks import Number
 from optimlab.lab.bilingual import Message
 from optimlab.lab.problems import descend, quadratic
 from optimlab.optim import SGD
@@ -62,7 +63,13 @@ def _step(function: Any) -> Message | None:
         mine, problem = _called(function, start.copy(), g, 0.3)
         if problem:
             return problem
-        if np.shape(mine) != shape:
+        try:
+            mine = np.asarray(mine, np.float64)
+        except (TypeError, ValueError):
+            return Message(
+                f"第 {i} 组：结果应是与 p 同形的数。", f"Case {i}: the result should be numbers in the shape of p.", "✗"
+            )
+        if mine.shape != shape:
             return Message(f"第 {i} 组：结果的形状不对。", f"Case {i}: the result has the wrong shape.", "✗")
         # the same two operations in the same precision: one ulp for another order of them
         if not np.allclose(mine, p.detach().numpy(), rtol=1e-15, atol=1e-15):
@@ -78,20 +85,25 @@ def _step(function: Any) -> Message | None:
 
 @exercise("00-lr")
 def _lr(lr: Any) -> Message | None:
-    """A learning rate that brings the loss of the bowl (κ = 10) below 1e-4 in 40 steps."""
-    if not isinstance(lr, (int, float)) or not 0 < lr < 100:
-        return Message("学习率应是一个正数。", "The learning rate must be a positive number.", "✗")
-    loss = descend(quadratic(10), lambda ps: SGD(ps, lr=lr), steps=40).loss
-    if loss[-1] < 1e-4:
-        return None
-    if loss[-1] > loss[0]:
+    """A learning rate that brings the loss of the bowl (κ = 10) below 1e-4 in 30 steps."""
+    try:
+        lr = Number(low=0, above=True)("lr", lr)
+    except (TypeError, ValueError):
         return Message(
-            f"40 步后损失 {loss[-1]:.3g}，越走越高：太大了。",
-            f"Loss {loss[-1]:.3g} after 40 steps, and rising: too large.",
+            "学习率应是一个有限的正数，例如 0.05。",
+            "The learning rate must be a finite positive number, such as 0.05.",
             "✗",
         )
+    run = descend(quadratic(10), lambda ps: SGD(ps, lr=lr), steps=30)
+    zh, en = f"30 步后损失 {run.loss[-1]:.3g}", f"Loss {run.loss[-1]:.3g} after 30 steps"
+    if run.loss[-1] < 1e-4:
+        return None
+    if not abs(run.path[-1, 1]) < abs(run.path[0, 1]):
+        return Message(f"{zh}：y 方向没有收缩，太大了。", f"{en}: no progress along y, so it is too large.", "✗")
     return Message(
-        f"40 步后损失 {loss[-1]:.3g}，还不够低。", f"Loss {loss[-1]:.3g} after 40 steps: not low enough yet.", "✗"
+        f"{zh}，还不够低：再大一点或再小一点试试，看看是哪个方向拖了后腿。",
+        f"{en}: not low enough yet. Which of the two directions is holding it back?",
+        "✗",
     )
 
 
@@ -103,11 +115,91 @@ def _bug(train: Any) -> Message | None:
     result, problem = _called(train, p, SGD([p], lr=0.15), bowl)
     if problem:
         return problem
-    if not isinstance(result, Tensor) or result.numel() != 2:
-        return Message("函数应返回 p。", "The function should return p.", "✗")
+    if result is not p:
+        return Message("函数应返回传入的 p。", "The function should return the p it was given.", "✗")
     loss = bowl(result.detach()).item()
     if loss < 1e-3:
         return None
     return Message(
         f"训练后损失是 {loss:.3g}，还没有降下去。", f"The loss is {loss:.3g} after training: still not down.", "✗"
     )
+
+
+@exercise("04-sum")
+def _sum(velocity: Any) -> Message | None:
+    """The velocity after ten equal gradients of 1, with μ = 0.9: what the library's buffer holds."""
+    if isinstance(velocity, bool) or not isinstance(velocity, (int, float)):
+        return Message("答案应是一个数。", "The answer should be a number.", "✗")
+    p = Tensor(np.zeros(1), requires_grad=True)
+    optimizer = SGD([p], lr=0.1, momentum=0.9)
+    for _ in range(10):
+        p.grad = Tensor(np.ones(1))
+        optimizer.step()
+    wanted = optimizer.state[p]["momentum_buffer"].item()
+    if abs(velocity - wanted) < 0.005:  # two digits after the point are asked for
+        return None
+    if velocity > 10:
+        return Message(
+            "太大了：无穷多步之后也到不了这么多。", "Too large: not even endless steps would get there.", "✗"
+        )
+    low = velocity < wanted
+    return Message("小了。" if low else "大了。", "Too small." if low else "Too large.", "✗")
+
+
+@exercise("04-nesterov")
+def _nesterov(function: Any) -> Message | None:
+    """One Nesterov step in torch's variables, judged by the library's own over three steps."""
+    draw = np.random.default_rng(1)
+    start = draw.standard_normal(4)
+    p = Tensor(start.copy(), requires_grad=True)
+    optimizer = SGD([p], lr=0.2, momentum=0.8, nesterov=True)
+    mine, v = start.copy(), np.zeros(4)
+    for t in range(1, 4):
+        g = draw.standard_normal(4)
+        p.grad = Tensor(g)
+        optimizer.step()
+        result, problem = _called(function, mine.copy(), v.copy(), g.copy(), 0.2, 0.8)
+        if problem:
+            return problem
+        if not isinstance(result, tuple) or len(result) != 2:
+            return Message("函数应返回两个值：新的 p 和新的 v。", "Return two values: the new p and the new v.", "✗")
+        mine, v = (np.asarray(x, np.float64) for x in result)
+        if not np.allclose(v, optimizer.state[p]["momentum_buffer"].numpy(), rtol=1e-12):
+            return Message(f"第 {t} 步：速度 v 不对。", f"Step {t}: the velocity v is off.", "✗")
+        if not np.allclose(mine, p.detach().numpy(), rtol=1e-12):
+            return Message(f"第 {t} 步：v 对了，位置 p 不对。", f"Step {t}: v is right, the position p is not.", "✗")
+    return None
+
+
+@exercise("04-tune")
+def _tune(pair: Any) -> Message | None:
+    """(lr, momentum) that bring the loss of a bowl with κ = 100 below 1e-6 in 120 steps."""
+    if not isinstance(pair, tuple) or len(pair) != 2 or not all(isinstance(x, (int, float)) for x in pair):
+        return Message(
+            "答案应是一对数：(lr, momentum)。", "The answer should be a pair of numbers: (lr, momentum).", "✗"
+        )
+    lr, momentum = pair
+    if not (0 < lr < 1 and 0 <= momentum < 1):
+        return Message("应有 0 < lr < 1、0 ≤ momentum < 1。", "Keep 0 < lr < 1 and 0 ≤ momentum < 1.", "✗")
+    loss = descend(quadratic(100), lambda ps: SGD(ps, lr=lr, momentum=momentum), steps=120).loss
+    if loss[-1] < 1e-6:
+        return None
+    if not loss[-1] < loss[0]:
+        return Message("发散了：超过了稳定上限。", "It diverges: beyond the limit of stability.", "✗")
+    return Message(
+        f"120 步后损失 {loss[-1]:.1e}，还不够低。", f"Loss {loss[-1]:.1e} after 120 steps: not low enough yet.", "✗"
+    )
+
+
+@exercise("04-footnote")
+def _footnote(function: Any) -> Message | None:
+    """The size of the complex roots of z² - (1 + μ - ηλ) z + μ, judged by the roots themselves."""
+    for mu in (0.25, 0.81, 0.9):
+        result, problem = _called(function, mu)
+        if problem:
+            return problem
+        roots = np.roots([1, -(1 + mu - (1 + mu)), mu])  # ηλ = 1 + μ: the middle of the region of complex roots
+        if not np.isclose(result, np.abs(roots).max(), rtol=1e-12):
+            zh, en = f"μ = {mu}：与方程的根对不上。", f"μ = {mu}: the roots of the equation say otherwise."
+            return Message(zh, en, "✗")
+    return None

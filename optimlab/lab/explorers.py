@@ -34,11 +34,11 @@ def reached(loss: np.ndarray, target: float) -> Message:
     steps, goal = len(loss) - 1, f"{target:.0e}".replace("e-0", "e-")
     zh, en = f"目标：{steps} 步内损失低于 {goal}。", f"Goal: loss below {goal} within {steps} steps. "
     below = np.flatnonzero(loss < target)
-    if below.size:
+    if below.size and loss[-1] < target:  # a loss that dipped and rose again has not arrived
         return Message(f"{zh}第 {below[0]} 步达到。", f"{en}Reached at step {below[0]}.", "✓")
     if not np.isfinite(loss[-1]) or loss[-1] > loss[0]:
         return Message(f"{zh}发散了：越走越远。", f"{en}It diverges.", "✗")
-    return Message(f"{zh}还没有：{loss[-1]:.1e}。", f"{en}Not yet: {loss[-1]:.1e}.", "✗")
+    return Message(f"{zh}还没达到：现在是 {loss[-1]:.1e}。", f"{en}Not yet: it is now {loss[-1]:.1e}.", "✗")
 
 
 def _figure(panels: int = 2, width: float = 8.4, height: float = 3.4) -> tuple[Any, Any]:
@@ -113,12 +113,12 @@ class Race:
         """Who is lowest, and how low each came."""
         ends = [run.loss[-1] if np.isfinite(run.loss[-1]) else np.inf for run in self.runs]
         lowest = min(float(self.problem.f(*m)) for m in self.problem.minima)
-        table = ", ".join(
+        table = [
             f"{i}·{name} {end - lowest:.1e}" for i, (name, end) in enumerate(zip(self.names, ends, strict=True), 1)
-        )
+        ]
         goal = min(ends) - lowest < 1e-6
-        zh = f"目标：{len(self.runs[0].loss) - 1} 步内离最小值不到 1e-6。与最小值之差：{table}。"
-        en = f"Goal: within 1e-6 of the minimum in {len(self.runs[0].loss) - 1} steps. Above the minimum: {table}."
+        zh = f"目标：{len(self.runs[0].loss) - 1} 步内离最小值不到 1e-6。与最小值之差：{'；'.join(table)}。"
+        en = f"Goal: within 1e-6 of the minimum in {len(self.runs[0].loss) - 1} steps. Above the minimum: {', '.join(table)}."
         return Message(zh, en, "✓" if goal else "✗")
 
 
@@ -229,7 +229,7 @@ def plane(steps: int = 100, target: float = 1e-6) -> Explorer:
         shades = left.pcolormesh(grid_lr, grid_momentum, values, cmap="viridis", vmin=0, vmax=1, rasterized=True)
         left.plot(2 + 2 * side, side, color="k", linewidth=0.8)  # the limit of stability, ηλ = 2 + 2μ
         left.set(xlabel=r"$\eta\,\lambda_{\max}$", ylabel=r"$\mu$", xlim=(0, 4), ylim=(0, 1), facecolor="0.85")
-        figure.colorbar(shades, ax=left, label="factor a step")
+        figure.colorbar(shades, ax=left, label="factor per step")
         _loss_axes(right, steps, target, 1e-10, 1e4)
         (point,) = left.plot([], [], "o", color="w", markeredgecolor="k", markersize=9)
         (loss,) = right.plot([], [], color=plots.COLORS[0], linewidth=1.4)
@@ -247,8 +247,8 @@ def plane(steps: int = 100, target: float = 1e-6) -> Explorer:
     def goal(p: PlanePoint) -> Message:
         message = reached(p.run.loss, target)
         return Message(
-            f"{message.text.zh}每步缩小到 {p.rate:.3f} 倍。",
-            f"{message.text.en} Factor a step: {p.rate:.3f}.",
+            f"{message.text.zh}长期看，每步误差乘以 {p.rate:.3f}。",
+            f"{message.text.en} In the long run each step multiplies the error by {p.rate:.3f}.",
             message.mark,
         )
 

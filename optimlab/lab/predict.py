@@ -16,11 +16,11 @@ class Prediction(Shown):
     """Buttons to guess with: live with ipywidgets, a list of the choices where no kernel runs."""
 
     def __init__(self, key: str, choices: Sequence[str]) -> None:
-        self.key, self.choices, self.label = key, tuple(choices), Text("你猜", "Your guess")
+        self.key, self.choices, self.label = key, tuple(choices), Text("你猜：", "Your guess:")
 
     def _repr_html_(self) -> str:
         options = " · ".join(f"<b>{escape(c)}</b>" for c in self.choices)
-        return f'<div class="lab-predict"><b>?</b> {self.label.html()}: {options}</div>'
+        return f'<div class="lab-predict"><b>?</b> {self.label.html()} {options}</div>'
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         import ipywidgets
@@ -57,6 +57,6 @@ def compare(key: str, answer: str) -> Message:
         return Message(f"猜对了：{answer}。", f"Right: {answer}.", "✓")
     return Message(
         f"你猜 {guess}，结果是 {answer}。想一想为什么。",
-        f"You guessed {guess}; it is {answer}. What did you overlook?",
+        f"You guessed {guess}; the answer is {answer}. Think about why.",
         "✗",
     )

@@ -39,7 +39,7 @@ def test_lesson_00(page, tmp_path):
         handle, explorer = page.locator(".noUi-handle").first, page.locator(LIVE)
         handle.scroll_into_view_if_needed()
         image, message = explorer.locator("img"), explorer.locator(".lab-message")
-        assert "还没有" in message.inner_text() and "Not yet" not in message.inner_text()
+        assert "还没达到" in message.inner_text() and "Not yet" not in message.inner_text()
         assert page.locator(f"{LIVE} + .jp-OutputArea-child").is_hidden()  # the stored picture steps back
         before, place = image.get_attribute("src"), image.bounding_box()
         box, track = handle.bounding_box(), page.locator(".noUi-base").first.bounding_box()
