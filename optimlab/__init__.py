@@ -37,10 +37,10 @@ from optimlab.creation import (
     zeros,
     zeros_like,
 )
+from optimlab.dtype import Size, dtype, float32, float64, get_default_dtype, int32, int64, set_default_dtype, uint8
 from optimlab.dtype import bool_ as bool
-from optimlab.dtype import dtype, float32, float64, get_default_dtype, int32, int64, set_default_dtype, uint8
 from optimlab.random import Generator, default_generator, manual_seed
-from optimlab.tensor import Size, Tensor
+from optimlab.tensor import Tensor
 
 __version__ = "0.1.0"
 double, float, long = float64, float32, int64

@@ -1,5 +1,6 @@
-"""Data types under torch's names, and the default one."""
+"""Data types and sizes under torch's names, and the default dtype. 数据类型与形状。"""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -58,3 +59,31 @@ def set_default_dtype(d: dtype) -> None:
             f"only floating-point types are supported as the default type; d must be float32 or float64, not {d}"
         )
     _default = found
+
+
+KINDS = "biuf"  # bool < int < float: the higher kind decides
+
+
+def common(a: np.ndarray, b: np.ndarray) -> np.dtype:
+    """torch's rule for two dtypes: the higher kind wins; within one kind, an array wins over a 0-d one."""
+    rank_a, rank_b = (KINDS.index(x.dtype.kind.replace("u", "i")) for x in (a, b))
+    if rank_a != rank_b:
+        return a.dtype if rank_a > rank_b else b.dtype
+    if (a.ndim == 0) != (b.ndim == 0):
+        return b.dtype if a.ndim == 0 else a.dtype
+    return np.promote_types(a.dtype, b.dtype)
+
+
+class Size(tuple):
+    """A tensor's shape, printed as torch prints it. 张量的形状。"""
+
+    def __repr__(self) -> str:
+        return f"torch.Size({list(self)})"
+
+    def __getitem__(self, index: Any) -> Any:
+        found = super().__getitem__(index)
+        return Size(found) if isinstance(index, slice) else found
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return math.prod(self)

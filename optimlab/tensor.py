@@ -6,14 +6,13 @@ behind; ``autograd.gradients`` walks the nodes.
 张量：记得自己是怎样算出来的数组，因此能把梯度一路传回去。
 """
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from optimlab.autograd import Node, _mode, gradients
-from optimlab.dtype import DTYPES, as_numpy, bool_, dtype, get_default_dtype, int64
+from optimlab.dtype import DTYPES, KINDS, Size, as_numpy, bool_, common, dtype, get_default_dtype, int64
 from optimlab.functional import FLOAT_ONLY, OPERATIONS, VIEWS, TensorError
 from optimlab.operators import Operators, shape_of
 from optimlab.printing import tensor_text
@@ -33,22 +32,9 @@ def apply(name: str, *operands: Any, **static: Any) -> "Tensor":
     return result
 
 
-_KINDS = "biuf"  # bool < int < float: the higher kind decides
-
-
-def _common(a: np.ndarray, b: np.ndarray) -> np.dtype:
-    """torch's rule for two dtypes: the higher kind wins; within one kind, an array wins over a 0-d one."""
-    rank_a, rank_b = (_KINDS.index(x.dtype.kind.replace("u", "i")) for x in (a, b))
-    if rank_a != rank_b:
-        return a.dtype if rank_a > rank_b else b.dtype
-    if (a.ndim == 0) != (b.ndim == 0):
-        return b.dtype if a.ndim == 0 else a.dtype
-    return np.promote_types(a.dtype, b.dtype)
-
-
 def _operand(x: Any) -> Any:
     """A tensor or a Python number that may stand beside an operator; NotImplemented for anything else."""
-    if isinstance(x, np.generic) and x.dtype.kind in _KINDS:
+    if isinstance(x, np.generic) and x.dtype.kind in KINDS:
         return x.item()  # a NumPy scalar would turn float32 into float64
     if isinstance(x, (Tensor, bool, int, float)):
         return x
@@ -69,7 +55,7 @@ def _as_array(data: Any, dtype: Any = None) -> np.ndarray:
         dtype = get_default_dtype()
     if array.size == 0 and dtype is None and not isinstance(data, np.ndarray):
         dtype = get_default_dtype()
-    if array.dtype.kind not in _KINDS:
+    if array.dtype.kind not in KINDS:
         raise TypeError(f"data must be numbers or bools, in nested lists or an array, not {array.dtype} {data!r:.60}")
     if dtype is None and array.dtype not in DTYPES:
         raise TypeError(f"dtype {array.dtype} is not supported; convert the data, or pass dtype=")
@@ -81,23 +67,8 @@ def as_one_dtype(a: "Tensor", b: "Tensor") -> tuple["Tensor", "Tensor"]:
     """Two tensors in the dtype that torch would compute in."""
     if a._array.dtype == b._array.dtype:
         return a, b
-    wanted = DTYPES[_common(a._array, b._array)]
+    wanted = DTYPES[common(a._array, b._array)]
     return a.to(wanted), b.to(wanted)
-
-
-class Size(tuple):
-    """A tensor's shape, printed as torch prints it. 张量的形状。"""
-
-    def __repr__(self) -> str:
-        return f"torch.Size({list(self)})"
-
-    def __getitem__(self, index: Any) -> Any:
-        found = super().__getitem__(index)
-        return Size(found) if isinstance(index, slice) else found
-
-    def numel(self) -> int:
-        """The number of elements."""
-        return math.prod(self)
 
 
 class Tensor(Operators):

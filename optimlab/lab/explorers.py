@@ -226,7 +226,9 @@ def plane(steps: int = 100, target: float = 1e-6) -> Explorer:
     def scene(kappa: float) -> Scene:
         figure, (left, right) = _figure()
         values = np.ma.masked_greater_equal(rate(grid_lr, grid_momentum, kappa), 1)
-        shades = left.pcolormesh(grid_lr, grid_momentum, values, cmap="viridis", vmin=0, vmax=1, rasterized=True)
+        shades = left.pcolormesh(
+            grid_lr, grid_momentum, values, cmap="viridis", vmin=values.min(), vmax=1, rasterized=True
+        )
         left.plot(2 + 2 * side, side, color="k", linewidth=0.8)  # the limit of stability, ηλ = 2 + 2μ
         left.set(xlabel=r"$\eta\,\lambda_{\max}$", ylabel=r"$\mu$", xlim=(0, 4), ylim=(0, 1), facecolor="0.85")
         figure.colorbar(shades, ax=left, label="factor per step")

@@ -28,7 +28,7 @@ class Prediction(Shown):
         buttons = ipywidgets.ToggleButtons(
             options=self.choices,
             value=_guesses.get(self.key),
-            description=str(self.label),
+            description=str(Text("你猜", "Your guess")),
             style={"button_width": "auto", "description_width": "initial"},
         )
         buttons.observe(lambda change: _guesses.__setitem__(self.key, change["new"]), names="value")
