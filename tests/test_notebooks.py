@@ -193,8 +193,8 @@ class _Silent:
         pass
 
 
-def run_cells(path):
-    """Run a lesson's code in this process, up to the first cell that fails; gives the error, or None."""
+def run_cells(path, times=1):
+    """Run a lesson's code in this process, each cell ``times``, up to the first that fails; gives the error, or None."""
     import IPython.display
 
     namespace, shown = {"__name__": "lesson"}, IPython.display.display
@@ -202,7 +202,7 @@ def run_cells(path):
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             for cell in lesson(path).cells:
-                if cell.cell_type == "code":
+                for _ in range(times if cell.cell_type == "code" else 0):
                     exec(compile(cell.source, "cell", "exec"), namespace)
     except Exception as error:  # a wrong rule may fail in any way: what matters is that it does
         return error
@@ -210,6 +210,10 @@ def run_cells(path):
         IPython.display.display = shown
         optimlab.set_default_dtype(optimlab.float32)
     return None
+
+
+def test_every_cell_can_be_run_twice(path):
+    assert run_cells(path, times=2) is None
 
 
 def test_a_wrong_rule_fails_the_lesson(path, tmp_path, monkeypatch):
