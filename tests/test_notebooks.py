@@ -110,7 +110,7 @@ def test_size(path):
     code = [cell.source for cell in cells if cell.cell_type == "code"]
     assert len(code) <= 25 and max(source.count("\n") + 1 for source in code) <= 15
     zh = sum(len(CHINESE.findall(c.source)) for c in cells if "lang-zh" in tags(c))
-    en = sum(len(re.findall(r"[A-Za-z]+", c.source)) for c in cells if "lang-en" in tags(c))
+    en = sum(len(re.findall(r"[A-Za-z]+", words(c.source))) for c in cells if "lang-en" in tags(c))
     assert en <= 1500 and zh <= 2600  # 1,500 English words are about 2,600 characters
 
 

@@ -266,7 +266,7 @@ def plane(steps: int = 100, target: float = 1e-6) -> Explorer:
                 0.0,
                 frames=[0.0, 0.3, 0.5, 0.7, 0.8, 0.9],
             ),
-            Control("kappa", Text("条件数 κ", "condition number κ"), [1, 3, 10, 30, 100], 30, frames=()),
+            Control("kappa", Text("条件数 κ", "condition number κ"), [1, 3, 10, 30, 100], 100, frames=()),
         ],
         compute,
         scene,
