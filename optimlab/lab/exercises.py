@@ -128,8 +128,10 @@ def _bug(train: Any) -> Message | None:
 @exercise("04-sum")
 def _sum(velocity: Any) -> Message | None:
     """The velocity after ten equal gradients of 1, with μ = 0.9: what the library's buffer holds."""
-    if isinstance(velocity, bool) or not isinstance(velocity, (int, float)):
-        return Message("答案应是一个数。", "The answer should be a number.", "✗")
+    try:
+        velocity = Number()("velocity", velocity)
+    except (TypeError, ValueError):
+        return Message("答案应是一个有限的数。", "The answer should be a finite number.", "✗")
     p = Tensor(np.zeros(1), requires_grad=True)
     optimizer = SGD([p], lr=0.1, momentum=0.9)
     for _ in range(10):
@@ -138,7 +140,7 @@ def _sum(velocity: Any) -> Message | None:
     wanted = optimizer.state[p]["momentum_buffer"].item()
     if abs(velocity - wanted) < 0.005:  # two digits after the point are asked for
         return None
-    if velocity > 10:
+    if velocity >= 10:
         return Message(
             "太大了：无穷多步之后也到不了这么多。", "Too large: not even endless steps would get there.", "✗"
         )
@@ -161,9 +163,15 @@ def _nesterov(function: Any) -> Message | None:
         result, problem = _called(function, mine.copy(), v.copy(), g.copy(), 0.2, 0.8)
         if problem:
             return problem
-        if not isinstance(result, tuple) or len(result) != 2:
+        if not isinstance(result, (tuple, list)) or len(result) != 2:
             return Message("函数应返回两个值：新的 p 和新的 v。", "Return two values: the new p and the new v.", "✗")
-        mine, v = (np.asarray(x, np.float64) for x in result)
+        try:
+            mine, v = (np.asarray(x) for x in result)
+        except (TypeError, ValueError):
+            mine = v = np.empty(0)
+        if any(x.shape != (4,) or x.dtype.kind not in "if" for x in (mine, v)):
+            zh, en = "p 和 v 都应是与 p 同形的实数数组。", "p and v should be real arrays in the shape of p."
+            return Message(f"第 {t} 步：{zh}", f"Step {t}: {en}", "✗")
         if not np.allclose(v, optimizer.state[p]["momentum_buffer"].numpy(), rtol=1e-12):
             return Message(f"第 {t} 步：速度 v 不对。", f"Step {t}: the velocity v is off.", "✗")
         if not np.allclose(mine, p.detach().numpy(), rtol=1e-12):
@@ -174,21 +182,23 @@ def _nesterov(function: Any) -> Message | None:
 @exercise("04-tune")
 def _tune(pair: Any) -> Message | None:
     """(lr, momentum) that bring the loss of a bowl with κ = 100 below 1e-6 in 120 steps."""
-    if not isinstance(pair, tuple) or len(pair) != 2 or not all(isinstance(x, (int, float)) for x in pair):
-        return Message(
-            "答案应是一对数：(lr, momentum)。", "The answer should be a pair of numbers: (lr, momentum).", "✗"
+    try:
+        lr, momentum = (
+            check("pair", x) for check, x in zip((Number(low=0, above=True), Number(low=0)), pair, strict=True)
         )
-    lr, momentum = pair
-    if not (0 < lr < 1 and 0 <= momentum < 1):
-        return Message("应有 0 < lr < 1、0 ≤ momentum < 1。", "Keep 0 < lr < 1 and 0 ≤ momentum < 1.", "✗")
+    except (TypeError, ValueError):
+        zh, en = (
+            "答案应是一对数 (lr, momentum)，lr > 0，momentum ≥ 0。",
+            "Give a pair (lr, momentum) with lr > 0, momentum ≥ 0.",
+        )
+        return Message(zh, en, "✗")
     loss = descend(quadratic(100), lambda ps: SGD(ps, lr=lr, momentum=momentum), steps=120).loss
+    zh, en = f"120 步后损失 {loss[-1]:.1e}", f"Loss {loss[-1]:.1e} after 120 steps"
     if loss[-1] < 1e-6:
         return None
-    if not loss[-1] < loss[0]:
-        return Message("发散了：超过了稳定上限。", "It diverges: beyond the limit of stability.", "✗")
-    return Message(
-        f"120 步后损失 {loss[-1]:.1e}，还不够低。", f"Loss {loss[-1]:.1e} after 120 steps: not low enough yet.", "✗"
-    )
+    if lr * 100 >= 2 + 2 * momentum or momentum >= 1:
+        return Message(f"{zh}：超过了稳定上限。", f"{en}: beyond the limit of stability.", "✗")
+    return Message(f"{zh}：是稳定的，但还不够低。", f"{en}: stable, but not low enough yet.", "✗")
 
 
 @exercise("04-footnote")
@@ -198,6 +208,8 @@ def _footnote(function: Any) -> Message | None:
         result, problem = _called(function, mu)
         if problem:
             return problem
+        if isinstance(result, bool) or not isinstance(result, (int, float)):
+            return Message("函数应返回一个实数。", "Your function should return one real number.", "✗")
         roots = np.roots([1, -(1 + mu - (1 + mu)), mu])  # ηλ = 1 + μ: the middle of the region of complex roots
         if not np.isclose(result, np.abs(roots).max(), rtol=1e-12):
             zh, en = f"μ = {mu}：与方程的根对不上。", f"μ = {mu}: the roots of the equation say otherwise."

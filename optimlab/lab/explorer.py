@@ -169,7 +169,7 @@ class Explorer:
 
     def still(self) -> bytes:
         """The picture that is stored with the notebook."""
-        return png(self.show(self.start())[0], colors=64)
+        return png(self.show(self.start())[0], colors=200)
 
     def player(self) -> str:
         """HTML that works without a kernel and without a library: prepared frames and native inputs."""
