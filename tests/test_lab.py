@@ -10,7 +10,7 @@ import pytest
 
 import optimlab as ol
 from optimlab import optim
-from optimlab.lab import claims, data, exercises, explorers, plots, predict, problems
+from optimlab.lab import claims, data, exercises, explorers, plots, predict, problems, quiz
 from optimlab.lab.bilingual import Message, Text, keep
 from optimlab.lab.explorer import Control, Explorer, Scene
 from optimlab.lab.plots import png
@@ -275,3 +275,17 @@ def test_checkers_say_what_is_wrong(key, answer, mark, word):
     assert message.mark == mark and word in message.text.en
     with pytest.raises(KeyError, match="00-step"):
         exercises.check("99-none", 1)
+
+
+def test_quizzes_have_one_right_choice_and_reasons_in_both_languages(monkeypatch):
+    for lesson, questions in quiz.questions().items():
+        for question in questions:
+            assert sum(c.get("right", False) for c in question["choices"]) == 1
+            assert all(c[key] for c in question["choices"] for key in ("zh", "en", "why_zh", "why_en"))
+        html = quiz.quiz(lesson)._repr_html_()
+        assert html.count("<details>") == sum(len(q["choices"]) for q in questions) and html.count("✓") == len(
+            questions
+        )
+        assert "<script" not in html and repr(quiz.quiz(lesson)) == f"quiz({lesson})"
+    with pytest.raises(KeyError, match="00"):
+        quiz.quiz("77")
