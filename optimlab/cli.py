@@ -144,9 +144,11 @@ def open_lesson(options: argparse.Namespace) -> int:
         return 0
     from jupyterlab.labapp import main as jupyterlab
 
-    # loopback only, with the token that Jupyter makes; no request leaves the machine
-    quiet = ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
-    sys.argv = ["jupyter-lab", str(opened), "--ServerApp.ip=127.0.0.1", *quiet, *options.jupyter]
+    # loopback only, with the token that Jupyter makes; JupyterLab does not ask whether to fetch news in mid-lecture
+    options_for_lab = ["--ServerApp.ip=127.0.0.1"]
+    if not (Path(sys.prefix) / "share/jupyter/lab/settings/overrides.json").exists():  # a school's own settings win
+        options_for_lab.append(f"--LabApp.app_settings_dir={Path(__file__).parent / 'lab' / 'jupyterlab'}")
+    sys.argv = ["jupyter-lab", str(opened), *options_for_lab, *options.jupyter]
     jupyterlab()
     return 0
 

@@ -34,6 +34,8 @@ def test_lesson_00(page, tmp_path):
         kinds = run_all(page)
         assert len(kinds) > 15 and "error" not in kinds
 
+        assert page.get_by_text("Jupyter news").count() == 0  # no question pops up in mid-lecture
+
         # a dragged slider changes the picture, and the goal's message turns
         index = go_to(page, "explorers.bowl")
         handle, explorer = page.locator(".noUi-handle").first, page.locator(LIVE)
