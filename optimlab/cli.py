@@ -148,6 +148,8 @@ def open_lesson(options: argparse.Namespace) -> int:
     options_for_lab = ["--ServerApp.ip=127.0.0.1"]
     if not (Path(sys.prefix) / "share/jupyter/lab/settings/overrides.json").exists():  # a school's own settings win
         options_for_lab.append(f"--LabApp.app_settings_dir={Path(__file__).parent / 'lab' / 'jupyterlab'}")
+    if hasattr(os, "geteuid") and os.geteuid() == 0:  # as in a container, where Jupyter would refuse to start
+        options_for_lab.append("--allow-root")
     sys.argv = ["jupyter-lab", str(opened), *options_for_lab, *options.jupyter]
     jupyterlab()
     return 0

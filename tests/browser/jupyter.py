@@ -22,7 +22,7 @@ def running_lab(home, lesson="00", lang="zh"):
     places = {f"JUPYTER_{name}_DIR": str(home / name) for name in ("CONFIG", "RUNTIME", "DATA")}
     places |= {f"JUPYTERLAB_{name}_DIR": str(home / name) for name in ("SETTINGS", "WORKSPACES")}
     command = [sys.executable, "-m", "optimlab", "open", lesson, "--lang", lang, "--"]
-    options = ["--no-browser", "--allow-root", "--expose-app-in-browser", "--ServerApp.port_retries=50"]
+    options = ["--no-browser", "--expose-app-in-browser", "--ServerApp.port_retries=50"]
     with (home / "log").open("w") as log:
         server = subprocess.Popen([*command, *options], cwd=home, env=os.environ | places, stdout=log, stderr=log)
         try:
