@@ -3,6 +3,7 @@
 层。
 """
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -35,14 +36,16 @@ class Linear(Module):
         super().__init__()
         self.in_features = int(_FEATURES("in_features", in_features))
         self.out_features = int(_FEATURES("out_features", out_features))
-        bound = 1 / self.in_features**0.5 if self.in_features else 0.0
+        root = math.sqrt(self.in_features) or math.inf
+        # both bounds are 1/√in_features; torch computes the weight's as He's with slope √5, which rounds otherwise
+        weight_bound = math.sqrt(3) * (math.sqrt(2 / (1 + math.sqrt(5) ** 2)) / root)
 
-        def start(*shape: int) -> Parameter:
+        def start(bound: float, *shape: int) -> Parameter:
             return Parameter(Tensor(default_generator.uniform(shape, as_numpy(dtype), -bound, bound)))
 
         has_bias = Flag()("bias", bias)
-        self.weight = start(self.out_features, self.in_features)
-        self.bias = start(self.out_features) if has_bias else None
+        self.weight = start(weight_bound, self.out_features, self.in_features)
+        self.bias = start(1 / root, self.out_features) if has_bias else None
 
     def forward(self, input: Tensor) -> Tensor:
         """The layer's output."""
