@@ -245,20 +245,26 @@ def test_random_numbers_are_torchs():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_random_numbers_are_the_installed_torchs(dtype):
+@pytest.mark.parametrize("seed", [0, 7, 2**40 + 5])
+def test_random_numbers_are_the_installed_torchs(dtype, seed):
     torch = pytest.importorskip("torch", reason="torch is not installed; recorded numbers stand for it")
+    sizes = (1, 5, 15, 16, 17, 32, 100)
 
     def draw(module):
-        module.manual_seed(2**40 + 5)
+        module.manual_seed(seed)
         kind = {"dtype": getattr(module, dtype)}
-        sizes = (1, 5, 15, 16, 17, 32, 100)
-        numbers = [module.randn(n, **kind) for n in sizes] + [module.rand(n, **kind) for n in sizes]
-        layer = module.nn.Linear(7, 5, **kind)
-        return [x.detach().numpy() for x in [*numbers, module.randperm(50), layer.weight, layer.bias]]
+        normals = [module.randn(n, **kind) for n in sizes]
+        layers = [module.nn.Linear(n, 5, **kind) for n in sizes]
+        others = [module.rand(100, **kind), module.randperm(50), *(x for m in layers for x in (m.weight, m.bias))]
+        return [[x.detach().numpy() for x in numbers] for numbers in (normals, others)]
 
-    for ours, theirs in zip(draw(ol), draw(torch), strict=True):
-        # absolute: a normal is a product with a sine, which may be near zero; 2 ulp of 1
-        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6 if dtype == "float32" else 1e-15)
+    (our_normals, ours), (their_normals, theirs) = draw(ol), draw(torch)
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(a, b)
+    for a, b in zip(our_normals, their_normals, strict=True):
+        # absolute, as a normal is a product with a sine, which may be near zero; float32 below 16 elements is exact,
+        # above it torch's vectorised functions and the logarithm's magnify a few ulp of 1
+        np.testing.assert_allclose(a, b, rtol=0, atol=0 if len(a) < 16 else (1e-6 if dtype == "float32" else 1e-15))
 
 
 def test_module_tree():
