@@ -13,6 +13,7 @@ from typing import Any
 from optimlab.autograd import enable_grad, no_grad
 from optimlab.checks import Check, MissingError
 from optimlab.hooks import RemovableHandle, add_hook
+from optimlab.optim.engine import commit
 from optimlab.tensor import Tensor
 
 
@@ -55,11 +56,11 @@ def _with_hooks(step: Callable) -> Callable:
                         f"{hook} must return None or a tuple of (new_args, new_kwargs), but got {changed}."
                     )
                 args, kwargs = changed
-        self._running.append(run)
         try:
+            self._running.append(run)  # inside: a signal may arrive as soon as append returns
             result = step(*args, **kwargs)
         finally:
-            self._running.pop()
+            del self._running[:]
         self._step_count += 1
         for hook in [*self._hooks["step_post"].values(), *_global_hooks["step_post"].values()]:
             hook(self, args, kwargs)
@@ -162,9 +163,7 @@ class Optimizer:
                 "all optimizer param groups should be with/without names. "
                 f"cannot add param group {word} names to the optimizer"
             )
-        param_group.clear()
-        param_group.update(group)
-        self.param_groups.append(param_group)
+        commit([(param_group.clear,), (param_group.update, group), (self.param_groups.append, param_group)])
 
     def _checked_group(self, given: dict[str, Any]) -> dict[str, Any]:
         """A complete group made from ``given``, or an error; ``given`` itself is left alone."""
@@ -286,9 +285,12 @@ class Optimizer:
                 raise ValueError(f"state_dict has state for parameter {key!r}; its groups list {list(owners)}")
             else:
                 state[key] = deepcopy(values)
-        self.__setstate__(
-            {"state": state, "param_groups": groups}
-        )  # where subclasses in torch's style fill in new options
+        twin = type(self).__new__(
+            type(self)
+        )  # subclasses in torch's style fill in new options in __setstate__: there first
+        twin.__dict__.update(self.__dict__)
+        twin.__setstate__({"state": state, "param_groups": groups})
+        commit([(self.__dict__.update, twin.__dict__)])
         for hook in self._hooks["load_state_dict_post"].values():
             hook(self)
 
