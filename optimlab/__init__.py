@@ -28,6 +28,7 @@ from optimlab.creation import (
     relu,
     reshape,
     sin,
+    sparse_coo_tensor,
     sqrt,
     square,
     sum,

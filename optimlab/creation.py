@@ -11,6 +11,7 @@ from optimlab.checks import Number
 from optimlab.dtype import as_numpy, int64
 from optimlab.functional import TensorError
 from optimlab.random import default_generator
+from optimlab.sparse import checked_coo
 from optimlab.tensor import Tensor
 
 _LENGTH = Number(low=0, whole=True)
@@ -95,6 +96,20 @@ def from_numpy(ndarray: np.ndarray) -> Tensor:
         raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__}); for lists use tensor()")
     Tensor(ndarray[:0] if ndarray.ndim else ndarray)  # refuses a dtype that we do not have
     return Tensor._wrap(ndarray)
+
+
+def sparse_coo_tensor(
+    indices: Any, values: Any, size: Any = None, *, dtype: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """Zero everywhere but for ``values[k]`` at the place ``indices[:, k]``; what is named twice adds up. 坐标格式的稀疏张量。
+
+    indices: (sparse_dim, nnz) of integers. values: (nnz, ...), one row a place. size: by default just large enough.
+    Raises TensorError where they do not fit together.
+    """
+    rows = checked_coo(
+        Tensor(indices)._array, Tensor(values, dtype=dtype)._array, None if size is None else _shape((size,))
+    )
+    return Tensor._wrap(rows).requires_grad_(requires_grad)
 
 
 abs, sqrt, square, exp, log, sin, cos, tanh, relu = (

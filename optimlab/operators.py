@@ -311,7 +311,7 @@ class Operators:
 
     def zero_(self) -> "Tensor":
         """Set every element to 0."""
-        return self.fill_(0)
+        return self._become(type(self)._wrap(np.zeros_like(self._array)))  # type: ignore[attr-defined]
 
     def __iadd__(self, other: Any) -> "Tensor":
         return self.add_(other)

@@ -64,7 +64,11 @@ def numbers(a: np.ndarray, indent: int) -> str:
 def tensor_text(a: np.ndarray, prefix: str, suffixes: list[str]) -> str:
     """``prefix(numbers, suffix, …)``; a suffix that would make the line too long goes to the next."""
     indent = len(prefix) + 1
-    text = f"{prefix}({'[]' if a.size == 0 else numbers(a, indent)}"
+    return add_suffixes(f"{prefix}({'[]' if a.size == 0 else numbers(a, indent)}", suffixes, indent)
+
+
+def add_suffixes(text: str, suffixes: list[str], indent: int) -> str:
+    """``text, suffix, …)`` in lines of at most WIDTH."""
     length = len(text) - text.rfind("\n") + 1
     for suffix in suffixes:
         fits = length + len(suffix) + 2 <= WIDTH

@@ -16,13 +16,15 @@ from optimlab.dtype import DTYPES, KINDS, Size, as_numpy, bool_, common, dtype, 
 from optimlab.functional import FLOAT_ONLY, OPERATIONS, VIEWS, TensorError
 from optimlab.operators import Operators, shape_of
 from optimlab.printing import tensor_text
+from optimlab.sparse import COO, SparseMethods
 
 
 def apply(name: str, *operands: Any, **static: Any) -> "Tensor":
     """Run one operation of the table on tensors, arrays and numbers; record it where a gradient may be asked for."""
     arrays = [x._array if isinstance(x, Tensor) else x for x in operands]
     with np.errstate(all="ignore"):  # log(0) is -inf and no warning, as in torch
-        result = Tensor._wrap(np.asarray(OPERATIONS[name][0](*arrays, **static)))
+        value = OPERATIONS[name][0](*arrays, **static)
+    result = Tensor._wrap(value if isinstance(value, (np.ndarray, COO)) else np.asarray(value))
     if name in VIEWS:
         result._version = operands[0]._version
     if _mode.recording and result._array.dtype.kind == "f":
@@ -71,7 +73,7 @@ def as_one_dtype(a: "Tensor", b: "Tensor") -> tuple["Tensor", "Tensor"]:
     return a.to(wanted), b.to(wanted)
 
 
-class Tensor(Operators):
+class Tensor(SparseMethods, Operators):
     """An array of one dtype that can take part in ``backward``. 能参与反向传播的数组。
 
     data: numbers or bools, nested in lists, or a NumPy array; copied. dtype: one of ours or NumPy's; by default the data's
@@ -94,7 +96,7 @@ class Tensor(Operators):
         self._version = [0]  # counts changes in place; tensors that share memory share the list
 
     @classmethod
-    def _wrap(cls, array: np.ndarray) -> "Tensor":
+    def _wrap(cls, array: Any) -> "Tensor":
         """A plain tensor that shares ``array``'s memory."""
         self = Tensor.__new__(Tensor)
         self._begin(array)
@@ -204,15 +206,16 @@ class Tensor(Operators):
         return self._text("tensor")
 
     def _text(self, prefix: str) -> str:
+        history = ["requires_grad=True"] if self._requires_grad else []
+        if self._node is not None:
+            history = [f"grad_fn={self._node}"]
+        if self.is_sparse:
+            return self._sparse_text(prefix, history)
         suffixes = [f"size={shape_of(self)}"] if self.numel() == 0 and self.ndim != 1 else []
         familiar = (get_default_dtype(),) if self.numel() == 0 else (get_default_dtype(), int64, bool_)
         if self.dtype not in familiar:
             suffixes.append(f"dtype={self.dtype}")
-        if self._node is not None:
-            suffixes.append(f"grad_fn={self._node}")
-        elif self._requires_grad:
-            suffixes.append("requires_grad=True")
-        return tensor_text(self._array, prefix, suffixes)
+        return tensor_text(self._array, prefix, suffixes + history)
 
     # ---- operations
 
@@ -328,7 +331,7 @@ class Tensor(Operators):
         """The array itself, not a copy."""
         if self.requires_grad:
             raise TensorError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
-        return self._array
+        return np.asarray(self._array)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self.numpy(), dtype, copy=copy)

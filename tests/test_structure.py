@@ -25,6 +25,7 @@ LAYERS = [
         "hooks",
         "functional",
         "printing",
+        "sparse",
         "random",
         "autograd",
         "operators",
