@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from optimlab.checks import Flag, Number
-from optimlab.optim.elementwise import EPS, FLAGS, LR, WEIGHT_DECAY, Betas, Elementwise
+from optimlab.checks import Flag, Number, Numbers
+from optimlab.optim.elementwise import BETAS, EPS, LR, WEIGHT_DECAY, Betas, Elementwise, decay, flags
+from optimlab.optim.optimizer import ParamsT
 from optimlab.tensor import Tensor
 
 
@@ -54,20 +55,18 @@ class Adam(Elementwise):
 
     letters = {"m": "exp_avg", "v": "exp_avg_sq", "v_max": "max_exp_avg_sq"}
     shown = {"weight_decay": 0.1}
-    checks = FLAGS | {
+    checks = {
         "lr": LR,
-        "betas": Betas(
-            tuple(Number(f"Invalid beta parameter at index {i}: {{value}}", 0, 1, below=True) for i in (0, 1))
-        ),
+        "betas": Betas(BETAS),
         "eps": EPS,
         "weight_decay": WEIGHT_DECAY,
         "amsgrad": Flag(),
-        "decoupled_weight_decay": Flag(),
+        **flags("maximize", "foreach", "capturable", "differentiable", "fused", "decoupled_weight_decay"),
     }
 
     def __init__(
         self,
-        params: Any,
+        params: ParamsT,
         lr: Any = 1e-3,
         betas: tuple[Any, Any] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -81,22 +80,7 @@ class Adam(Elementwise):
         fused: bool | None = None,
         decoupled_weight_decay: bool = False,
     ) -> None:
-        super().__init__(
-            params,
-            {
-                "lr": lr,
-                "betas": betas,
-                "eps": eps,
-                "weight_decay": weight_decay,
-                "amsgrad": amsgrad,
-                "maximize": maximize,
-                "foreach": foreach,
-                "capturable": capturable,
-                "differentiable": differentiable,
-                "fused": fused,
-                "decoupled_weight_decay": decoupled_weight_decay,
-            },
-        )
+        super().__init__(params, locals())
 
     @classmethod
     def check_group(cls, group: dict[str, Any]) -> None:
@@ -108,17 +92,13 @@ class Adam(Elementwise):
                 )
 
     @staticmethod
-    def initial(group: dict[str, Any]) -> dict[str, float | None]:
+    def initial(group: dict[str, Any]) -> dict[str, Any]:
         return {"m": 0.0, "v": 0.0, "v_max": 0.0} if group["amsgrad"] else {"m": 0.0, "v": 0.0}
 
     @staticmethod
     def rule(p, g, m, v, v_max=None, *, t, lr, betas, eps, weight_decay, decoupled_weight_decay, amsgrad):
         beta1, beta2 = betas
-        if weight_decay:
-            if decoupled_weight_decay:
-                p = p * (1 - lr * weight_decay)
-            else:
-                g = g + weight_decay * p
+        p, g = decay(p, g, lr, weight_decay, decoupled_weight_decay)
         m = beta1 * m + (1 - beta1) * g
         v = beta2 * v + (1 - beta2) * g**2
         if amsgrad:
@@ -126,3 +106,58 @@ class Adam(Elementwise):
         denominator = np.sqrt(v_max if amsgrad else v) / (1 - beta2**t) ** 0.5 + eps
         step_size = lr / (1 - beta1**t)
         return {"p": p - step_size * m / denominator, "m": m, "v": v, "v_max": v_max}
+
+
+class NAdam(Elementwise):
+    """Adam with Nesterov's momentum: the mean looks one step ahead. 带 Nesterov 动量的 Adam：均值提前看一步。
+
+    Update:
+
+    {update}
+    """
+
+    letters = {"m": "exp_avg", "v": "exp_avg_sq"}
+    numbers = {"mu_product": "mu_product"}
+    checks = {
+        "lr": LR,
+        "betas": Numbers(BETAS),
+        "eps": EPS,
+        "weight_decay": WEIGHT_DECAY,
+        "momentum_decay": Number("Invalid momentum_decay value: {value}", low=0),
+        **flags("decoupled_weight_decay", "maximize", "foreach", "capturable", "differentiable"),
+    }
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: Any = 2e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        momentum_decay: float = 4e-3,
+        decoupled_weight_decay: bool = False,
+        *,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+    ) -> None:
+        super().__init__(params, locals())
+
+    @staticmethod
+    def initial(group: dict[str, Any]) -> dict[str, Any]:
+        return {"mu_product": 1.0, "m": 0.0, "v": 0.0}
+
+    @staticmethod
+    def rule(p, g, m, v, mu_product, *, t, lr, betas, eps, weight_decay, decoupled_weight_decay, momentum_decay):
+        beta1, beta2 = betas
+        p, g = decay(p, g, lr, weight_decay, decoupled_weight_decay)
+        mu = beta1 * (1 - 0.5 * 0.96 ** (t * momentum_decay))
+        mu_next = beta1 * (1 - 0.5 * 0.96 ** ((t + 1) * momentum_decay))
+        mu_product = mu_product * mu
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * g**2
+        denominator = np.sqrt(v / (1 - beta2**t)) + eps
+        p = p - lr * (1 - mu) / (1 - mu_product) * g / denominator
+        p = p - lr * mu_next / (1 - mu_product * mu_next) * m / denominator
+        return {"p": p, "m": m, "v": v, "mu_product": mu_product}

@@ -3,8 +3,6 @@
 逐元素优化器：对每个参数运行同一条更新规则。
 """
 
-import inspect
-import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,21 +13,30 @@ from optimlab.checks import Check, Flag, MissingError, Number, Numbers
 from optimlab.dtype import float32, float64, get_default_dtype
 from optimlab.operators import shape_of
 from optimlab.optim.engine import run
-from optimlab.optim.optimizer import Optimizer
+from optimlab.optim.optimizer import Optimizer, ParamsT
 from optimlab.optim.rule import Rule
 from optimlab.tensor import Tensor
 
-STEP = Number(low=0)
 LR = Number("Invalid learning rate: {value}", low=0)
+MOMENTUM = Number("Invalid momentum value: {value}", low=0)
 WEIGHT_DECAY = Number("Invalid weight_decay value: {value}", low=0)
 EPS = Number("Invalid epsilon value: {value}", low=0)
-FLAGS: dict[str, Check] = {
-    "maximize": Flag(),
-    "foreach": Flag(none=True),
-    "capturable": Flag(),
-    "differentiable": Flag(),
-    "fused": Flag(none=True),
-}
+BETAS = tuple(Number(f"Invalid beta parameter at index {i}: {{value}}", 0, 1, below=True) for i in (0, 1))
+
+
+def flags(*names: str) -> dict[str, Check]:
+    """Checks of switches, by name."""
+    return {name: Flag(none=name in ("foreach", "fused")) for name in names}
+
+
+def decay(p, g, lr, weight_decay, decoupled_weight_decay=False):
+    """Weight decay, ahead of a rule: λp joins the gradient, or p itself shrinks. 权重衰减，先于更新规则。"""
+    if weight_decay:
+        if decoupled_weight_decay:
+            p = p * (1 - lr * weight_decay)
+        else:
+            g = g + weight_decay * p
+    return p, g
 
 
 class Betas(Numbers):
@@ -58,11 +65,15 @@ class Elementwise(Optimizer):
     """An optimizer whose update is a rule that treats every element alike. 逐元素更新的优化器。
 
     A subclass gives ``rule``, a static method ``rule(p, g, *state, t, **options)`` that returns new values by letter;
-    ``letters``, torch's name for each letter of the state; and ``initial(group)``, the letters in use with the number their
-    arrays are first filled with (None: the rule's first result). A rule that takes ``t`` has its steps counted.
+    ``letters``, torch's name for each letter of the state; ``numbers``, the same for state that is one plain number, which
+    the rule gets as a float and may branch on; and ``initial(group)``, the letters in use with the number they are first
+    filled with (None: the rule's first result). A rule that takes ``t`` has its steps counted. ``checks`` lists the options in
+    the order they have in a group; a constructor passes on its arguments: ``super().__init__(params, locals())``.
     """
 
     letters: dict[str, str] = {}
+    numbers: dict[str, str] = {}
+    counts_steps = False  # torch counts the steps of some rules that have no use for t
     shown: dict[str, Any] = {}  # the options whose formula the docstring shows
     rule: Any
 
@@ -73,17 +84,17 @@ class Elementwise(Optimizer):
         if cls.__doc__ and "{update}" in cls.__doc__:
             cls.__doc__ = _Doc(cls.__doc__)  # type: ignore[assignment]
 
+    def __init__(self, params: ParamsT, options: dict[str, Any]) -> None:
+        order = [*self.checks, *(name for name in options if name not in ("self", "params", "__class__"))]
+        super().__init__(params, {name: options[name] for name in order if name in options})
+
     @classmethod
     def default_group(cls) -> dict[str, Any]:
         """The options at their defaults."""
-        group: dict[str, Any] = {}
-        for base in reversed(cls.__mro__[:-1]):  # a subclass may pass **options on to the class that names them
-            parameters = inspect.signature(vars(base).get("__init__", object)).parameters.values()
-            group |= {x.name: x.default for x in parameters if x.default is not x.empty}
-        return group
+        return dict(cls([Tensor(0.0)]).defaults)  # type: ignore[call-arg]
 
     @staticmethod
-    def initial(group: dict[str, Any]) -> dict[str, float | None]:
+    def initial(group: dict[str, Any]) -> dict[str, Any]:
         """The letters of the state in use, each with what its array is first filled with."""
         return {}
 
@@ -129,46 +140,44 @@ class Elementwise(Optimizer):
             self._check_state("of a parameter", state, p, initial)
             yield p, g, state, initial, options, group
 
-    def _new_state(self, p: Tensor, initial: dict[str, float | None]) -> dict[str, Any]:
+    @property
+    def _keys(self) -> dict[str, str]:
+        """torch's name for every letter of the state that is one number, the step t among them."""
+        return {"t": "step", **self.numbers} if self.rule.counts_steps else self.numbers
+
+    def _new_state(self, p: Tensor, initial: dict[str, Any]) -> dict[str, Any]:
         """The state before the first step."""
-        state: dict[str, Any] = {"step": Tensor(0.0, dtype=_step_dtype())} if self.rule.counts_steps else {}
+        state: dict[str, Any] = {"step": _number("step", 0.0, p)} if self.rule.counts_steps else {}
         for letter, value in initial.items():
-            if value is not None:
-                state[self.letters[letter]] = Tensor._wrap(np.full_like(p._array, value))
+            if letter in self.numbers:
+                state[self.numbers[letter]] = _number(letter, value, p)
+            elif value is not None:
+                state[self.letters[letter]] = Tensor._wrap(np.full_like(p._array, float(value)))
         return state
 
-    def _check_state(self, whose: str, state: dict[str, Any], p: Tensor, initial: dict[str, float | None]) -> None:
+    def _check_state(self, whose: str, state: dict[str, Any], p: Tensor, initial: dict[str, Any]) -> None:
         """Raise ValueError or TypeError unless ``state`` is one that the rule can go on from."""
-        name = type(self).__name__
-        if self.rule.counts_steps:
-            if "step" not in state:
-                raise MissingError(f"the state {whose} has no 'step'; {name} needs it: {list(state)}")
-            if not isinstance(state["step"], Tensor):
-                raise TypeError(f"step {whose} must be a Tensor, not {type(state['step']).__name__}")
-            if not 0 <= state["step"].item() < math.inf:
-                raise ValueError(
-                    f"the state {whose} has step {state['step'].item()}; step must be a finite number >= 0"
-                )
-        for letter, value in initial.items():
-            key = self.letters[letter]
-            array = state.get(key)
-            if array is None:
-                if value is not None:
-                    raise MissingError(f"the state {whose} has no {key!r}; {name} needs it: {list(state)}")
+        optional = {self.letters[letter] for letter, value in initial.items() if value is None}
+        arrays = [self.letters[letter] for letter in initial if letter not in self.numbers]
+        for key in (*self._keys.values(), *arrays):
+            value = state.get(key)
+            if value is None and key in optional:
                 continue
-            if not isinstance(array, Tensor):
-                raise TypeError(f"{key} {whose} must be a Tensor, not {type(array).__name__}")
-            if array._array.shape != p._array.shape or array._array.dtype != p._array.dtype:
+            if key not in state:
+                raise MissingError(f"the state {whose} has no {key!r}; {type(self).__name__} needs it: {list(state)}")
+            if not isinstance(value, Tensor):
+                raise TypeError(f"{key} {whose} must be a Tensor, not {type(value).__name__}")
+            if key not in arrays:
+                Number(low=0)(f"{key} {whose}", value)
+            elif value._array.shape != p._array.shape or value._array.dtype != p._array.dtype:
                 raise ValueError(
-                    f"{key} {whose} is {shape_of(array)} {array.dtype}; it must be {shape_of(p)} {p.dtype}, like its parameter"
+                    f"{key} {whose} is {shape_of(value)} {value.dtype}; it must be {shape_of(p)} {p.dtype}, like its parameter"
                 )
 
     def _loaded_state(self, key: Any, values: Any, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         if isinstance(values, dict):
-            arrays = {k: Tensor(v) if isinstance(v, np.ndarray) else v for k, v in values.items() if k != "step"}
-            if "step" in values:
-                arrays["step"] = Tensor(float(STEP("step", values["step"])), dtype=_step_dtype())
-            values = {k: arrays[k] for k in values}
+            numbers = {k: _number(k, Number(low=0)(k, values[k]), p) for k in self._keys.values() if k in values}
+            values = {k: Tensor(v) if isinstance(v, np.ndarray) else v for k, v in values.items()} | numbers
         state = super()._loaded_state(key, values, p, group)
         if state:
             self._check_state(f"of parameter {key!r}", state, p, self.initial(group))
@@ -181,18 +190,23 @@ class Elementwise(Optimizer):
         if self.rule.counts_steps:
             step = state["step"]._array
             step += 1
-            options = {**options, "t": int(step)}
-        keys = {letter: self.letters[letter] for letter in initial}
+            if self.rule.takes_t:
+                options = {**options, "t": int(step)}
+        keys = {letter: self.letters[letter] for letter in initial if letter not in self.numbers}
         known = {letter: state[key] for letter, key in keys.items() if state.get(key) is not None}
         if group["differentiable"]:
-            self._run_recorded(p, -g if group["maximize"] else g, state, keys, known | options)
+            given = known | {letter: state[key] for letter, key in self.numbers.items()} | options
+            self._run_recorded(p, -g if group["maximize"] else g, state, keys, given)
             return
         for letter, key in keys.items():
             if letter not in known:  # the rule's first result goes here
                 state[key] = Tensor._wrap(np.empty_like(p._array))
         results = {"p": p._array} | {letter: state[key]._array for letter, key in keys.items()}
-        run(self.rule.function, results, {"p", *known}, g._array, group["maximize"], options)
-        for tensor in (p, *(state[key] for key in keys.values())):
+        scalars = options | {letter: state[key].item() for letter, key in self.numbers.items()}
+        new = run(self.rule.function, results, {"p", *known}, g._array, group["maximize"], scalars)
+        for letter, key in self.numbers.items():
+            state[key]._array.fill(new[letter])
+        for tensor in (p, *(state[key] for key in (keys | self.numbers).values())):
             tensor._version[0] += 1
 
     @enable_grad()
@@ -200,13 +214,18 @@ class Elementwise(Optimizer):
         """Run the rule on the tensors themselves, so that gradients flow through the step."""
         new = self.rule.function(p, g, **given)
         for letter, key in keys.items():
-            state[key] = new[letter].clone() if new[letter] is g else new[letter]
+            value = new[letter]
+            state[key] = value.clone() if value is g or value is new["p"] else value
+        for letter, key in self.numbers.items():
+            value = new[letter]
+            state[key] = value if isinstance(value, Tensor) else Tensor(value, dtype=state[key].dtype)
         p._become(new["p"])
 
 
-def _step_dtype() -> Any:
-    """The dtype in which torch counts steps."""
-    return float64 if get_default_dtype() is float64 else float32
+def _number(key: str, value: Any, p: Tensor) -> Tensor:
+    """State that is one number, as a 0-d tensor. torch has it in the default dtype, which rounds where p does not."""
+    dtype = float64 if get_default_dtype() is float64 or (key != "step" and p.dtype is float64) else float32
+    return Tensor(float(value), dtype=dtype)
 
 
 def _plain(option: Any) -> Any:

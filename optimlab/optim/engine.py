@@ -44,10 +44,11 @@ def run(
     g: np.ndarray,
     maximize: bool,
     scalars: dict[str, Any],
-) -> None:
+) -> dict[str, Any]:
     """Replace ``results``, the parameter "p" and its state by letter, by what the rule makes of them and the gradient g.
 
-    The rule is given those letters that are in ``known``; the other arrays only take results up.
+    The rule is given those letters that are in ``known``; the other arrays only take results up. Returns what the rule
+    returned last: new state that is one number is the same for every piece.
     """
     letters = list(results)
     for *olds, g_piece in _pieces([*results.values(), g]):
@@ -55,3 +56,4 @@ def run(
         new = rule(g=-g_piece if maximize else g_piece, **given, **scalars)
         for letter, old in reversed(list(zip(letters, olds, strict=True))):
             np.copyto(old, new[letter])  # p last: a new state may be g itself, and g may share p's memory
+    return new

@@ -8,13 +8,15 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from itertools import chain
-from typing import Any
+from typing import Any, TypeAlias
 
 from optimlab.autograd import enable_grad, no_grad
 from optimlab.checks import Check, MissingError
 from optimlab.hooks import RemovableHandle, add_hook
 from optimlab.optim.engine import commit
 from optimlab.tensor import Tensor
+
+ParamsT: TypeAlias = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
 
 
 class _Required:

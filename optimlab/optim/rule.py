@@ -19,10 +19,14 @@ import numpy as np
 LETTERS = {  # one notation for the whole course; any other name is printed as the word it is
     "p": "p",
     "g": "g",
-    "v": "v",
     "m": "m",
+    "v": "v",
     "v_max": r"v^{\max}",
+    "u": "u",
+    "s": "s",
+    "b": "b",
     "t": "t",
+    "t0": "t_0",
     "lr": r"\eta",
     "step_size": r"\eta'",
     "momentum": r"\mu",
@@ -32,6 +36,25 @@ LETTERS = {  # one notation for the whole course; any other name is printed as t
     "beta2": r"\beta_2",
     "eps": r"\epsilon",
     "denominator": "d",
+    "alpha": r"\alpha",
+    "rho": r"\rho",
+    "rho_inf": r"\rho_{\infty}",
+    "rectified": "r",
+    "mu": r"\mu",
+    "mu_next": r"\mu_{t+1}",
+    "mu_product": r"\Pi",
+    "momentum_decay": r"\psi",
+    "eta": r"\eta",
+    "lambd": r"\Lambda",
+    "average": r"\bar{p}",
+    "lr_decay": r"\kappa",
+    "delta": r"\Delta",
+    "previous": "q",
+    "change": "c",
+    "eta_minus": r"\eta^{-}",
+    "eta_plus": r"\eta^{+}",
+    "low": r"\Delta_{\min}",
+    "high": r"\Delta_{\max}",
 }
 
 SUM, PRODUCT, POWER, ATOM = range(4)  # how tightly an operator binds: a looser term inside a tighter one gets brackets
@@ -86,8 +109,9 @@ CALLS: dict[str, tuple[Callable, str]] = {
 class _Reader:
     """Walks a rule's statements with the values of its names, and collects the lines of its formula."""
 
-    def __init__(self, values: dict[str, Any], state: tuple[str, ...], last: Counter) -> None:
+    def __init__(self, values: dict[str, Any], state: tuple[str, ...], last: Counter, names: dict[str, Any]) -> None:
         self.values, self.state, self.last = dict(values), state, last
+        self.names = names  # what the rule's module knows: the parts that rules share
         self.symbols: dict[str, str] = {}  # names that stand for another symbol since `g = v`
         self.assigned: Counter[str] = Counter()
         self.lines: list[str] = []
@@ -99,6 +123,8 @@ class _Reader:
         word = name.replace("_", r"\_")
         letter = LETTERS.get(name, rf"\mathrm{{{word}}}")
         times = self.assigned[name]
+        if "_{t" in letter:  # a letter with a time of its own
+            return letter
         if name in self.state:
             primes = "'" * times if times < self.last[name] else ""
             return letter + primes + ("_{t-1}" if times == 0 else "_{t}")
@@ -119,6 +145,10 @@ class _Reader:
                     self.assign(name, value)
                 case ast.Assign([ast.Tuple(names)], ast.Name(source)):  # beta1, beta2 = betas
                     self.values.update(zip(map(ast.unparse, names), self.values[source], strict=True))
+                case ast.Assign([ast.Tuple() as target], ast.Call(ast.Name(name), args, [])) if name in self.names:
+                    self.inline(self.names[name], ast.unparse(target), list(map(ast.unparse, args)))
+                case ast.Return(ast.Tuple()):
+                    return True
                 case ast.Return(ast.Dict(keys, values)):
                     for key, value in zip(keys, values, strict=True):
                         letter = ast.literal_eval(key) if key else ""
@@ -128,6 +158,16 @@ class _Reader:
                 case _:
                     raise self.refused(statement)
         return False
+
+    def inline(self, part: Callable, target: str, given: list[str]) -> None:
+        """Read a part that rules share. What it takes and returns must go by the same names in the rule."""
+        parameters = inspect.signature(part).parameters
+        statements = _definition(part).body
+        if given != list(parameters)[: len(given)] or ast.unparse(statements[-1]) != f"return {target}":
+            raise TypeError(f"{part.__name__} must be called as {target} = {part.__name__}({', '.join(parameters)})")
+        for name in list(parameters)[len(given) :]:
+            self.values[name] = parameters[name].default
+        self.read(statements)
 
     def assign(self, name: str, node: ast.expr) -> None:
         term = self.term(node)
@@ -183,6 +223,11 @@ class _Reader:
         )
 
 
+def _definition(function: Callable) -> ast.FunctionDef:
+    """The source of a function, read."""
+    return ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]  # type: ignore[return-value]
+
+
 class Rule:
     """An update rule: called, it computes; ``latex`` typesets it. 更新规则：既能计算，也能排版。
 
@@ -195,7 +240,8 @@ class Rule:
         parameters = inspect.signature(function).parameters.values()
         self.letters = tuple(x.name for x in parameters if x.kind is x.POSITIONAL_OR_KEYWORD)[2:]
         names = [x.name for x in parameters if x.kind is x.KEYWORD_ONLY]
-        self.counts_steps = "t" in names
+        self.takes_t = "t" in names
+        self.counts_steps = self.takes_t or owner.counts_steps
         self.hyper = tuple(name for name in names if name != "t")
 
     def __call__(self, *arrays: Any, **scalars: Any) -> dict[str, Any]:
@@ -214,12 +260,12 @@ class Rule:
             raise ValueError(f"Invalid t: {t!r}; steps are counted from 1")
         group = self.owner.default_group() | hyper
         self.owner.check_group(group)
-        arrays: dict[str, Any] = {"p": 0.5, "g": -0.25}
-        initial = self.owner.initial(group)
-        for i, letter in enumerate(self.letters):
-            known = letter in initial and (t > 1 or initial[letter] is not None)
-            arrays[letter] = 0.75 + i / 8 if known else None
-        scalars = {name: group[name] for name in self.hyper} | ({"t": t} if self.counts_steps else {})
+        scalars = {name: group[name] for name in self.hyper}
+        arrays: dict[str, Any] = dict.fromkeys(self.letters) | {"p": 0.5, "g": -0.25} | self.owner.initial(group)
+        with np.errstate(all="ignore"):
+            for now in range(1, t):  # the steps before
+                arrays |= self.function(**arrays, **scalars, **({"t": now} if self.takes_t else {}))
+        scalars |= {"t": t} if self.takes_t else {}
         return arrays, scalars
 
     def latex(self, t: int = 2, **hyper: Any) -> str:
@@ -231,10 +277,10 @@ class Rule:
         ``t=1`` shows the first step. Raises TypeError for an unknown hyper-parameter, ValueError for a value out of range.
         """
         arrays, scalars = self.sample(t, **hyper)
-        source = ast.parse(textwrap.dedent(inspect.getsource(self.function))).body[0]
         last: Counter[str] = Counter()
         for _ in range(2):  # the first reading counts assignments, so that the second knows which is the last
-            reader = _Reader(arrays | scalars, ("p", *self.letters), last)
-            reader.read(source.body)  # type: ignore[attr-defined]
+            reader = _Reader(arrays | scalars, ("p", *self.letters), last, self.function.__globals__)
+            with np.errstate(all="ignore"):
+                reader.read(_definition(self.function).body)
             last = reader.assigned
         return "\\begin{aligned}\n" + " \\\\\n".join(reader.lines) + "\n\\end{aligned}"

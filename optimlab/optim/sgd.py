@@ -3,7 +3,8 @@
 from typing import Any
 
 from optimlab.checks import Flag, Number
-from optimlab.optim.elementwise import FLAGS, LR, WEIGHT_DECAY, Elementwise
+from optimlab.optim.elementwise import LR, MOMENTUM, WEIGHT_DECAY, Elementwise, decay, flags
+from optimlab.optim.optimizer import ParamsT
 
 
 class SGD(Elementwise):
@@ -52,17 +53,18 @@ class SGD(Elementwise):
 
     letters = {"v": "momentum_buffer"}
     shown = {"momentum": 0.9, "weight_decay": 0.1}
-    checks = FLAGS | {
+    checks = {
         "lr": LR,
-        "momentum": Number("Invalid momentum value: {value}", low=0),
+        "momentum": MOMENTUM,
         "dampening": Number("Invalid dampening value: {value}", low=0, high=1),
         "weight_decay": WEIGHT_DECAY,
         "nesterov": Flag(),
+        **flags("maximize", "foreach", "differentiable", "fused"),
     }
 
     def __init__(
         self,
-        params: Any,
+        params: ParamsT,
         lr: Any = 1e-3,
         momentum: float = 0,
         dampening: float = 0,
@@ -74,20 +76,7 @@ class SGD(Elementwise):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        super().__init__(
-            params,
-            {
-                "lr": lr,
-                "momentum": momentum,
-                "dampening": dampening,
-                "weight_decay": weight_decay,
-                "nesterov": nesterov,
-                "maximize": maximize,
-                "foreach": foreach,
-                "differentiable": differentiable,
-                "fused": fused,
-            },
-        )
+        super().__init__(params, locals())
 
     @classmethod
     def check_group(cls, group: dict[str, Any]) -> None:
@@ -99,14 +88,62 @@ class SGD(Elementwise):
             )
 
     @staticmethod
-    def initial(group: dict[str, Any]) -> dict[str, float | None]:
+    def initial(group: dict[str, Any]) -> dict[str, Any]:
         return {"v": None} if group["momentum"] else {}
 
     @staticmethod
     def rule(p, g, v=None, *, lr, momentum, dampening, weight_decay, nesterov):
-        if weight_decay:
-            g = g + weight_decay * p
+        p, g = decay(p, g, lr, weight_decay)
         if momentum:
             v = g if v is None else momentum * v + (1 - dampening) * g
             g = g + momentum * v if nesterov else v
         return {"p": p - lr * g, "v": v}
+
+
+class ASGD(Elementwise):
+    """Averaged SGD: step with a falling learning rate, and average where the steps went.
+    平均随机梯度下降：用逐渐减小的学习率走，并对走过的点取平均。
+
+    Update:
+
+    {update}
+    """
+
+    letters = {"average": "ax"}
+    numbers = {"eta": "eta", "mu": "mu"}
+    checks = {
+        "lr": LR,
+        "lambd": Number("Invalid lambd value: {value}", low=0),
+        "alpha": Number("Invalid alpha value: {value}", low=0),
+        "t0": Number("Invalid t0 value: {value}", low=0),
+        "weight_decay": WEIGHT_DECAY,
+        **flags("foreach", "maximize", "differentiable", "capturable"),
+    }
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: Any = 1e-2,
+        lambd: float = 1e-4,
+        alpha: float = 0.75,
+        t0: float = 1e6,
+        weight_decay: float = 0,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        differentiable: bool = False,
+        capturable: bool = False,
+    ) -> None:
+        super().__init__(params, locals())
+
+    @staticmethod
+    def initial(group: dict[str, Any]) -> dict[str, Any]:
+        return {"eta": group["lr"], "mu": 1.0, "average": 0.0}
+
+    @staticmethod
+    def rule(p, g, average, eta, mu, *, t, lr, lambd, alpha, t0, weight_decay):
+        p, g = decay(p, g, lr, weight_decay)
+        p = p * (1 - lambd * eta) - eta * g
+        average = p if mu == 1 else average + mu * (p - average)
+        eta = lr / (1 + lambd * lr * t) ** alpha
+        mu = 1 / (t - t0) if t - t0 > 1 else 1.0
+        return {"p": p, "average": average, "eta": eta, "mu": mu}
