@@ -21,6 +21,7 @@ PACKAGE = ROOT / "optimlab"
 LAYERS = [
     *[
         "checks",
+        "commit",
         "dtype",
         "hooks",
         "functional",
