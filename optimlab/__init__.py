@@ -4,7 +4,7 @@
 """
 
 from optimlab import autograd, nn, optim
-from optimlab.autograd import enable_grad, is_grad_enabled, no_grad
+from optimlab.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from optimlab.creation import (
     abs,
     arange,

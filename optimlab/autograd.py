@@ -1,176 +1,267 @@
-"""Reverse-mode differentiation: a record of operations, and the chain rule that walks it from last to first.
+"""torch.autograd's functions: gradients as values, and the switches of recording.
 
-反向模式自动微分：记录运算，再从后往前用链式法则。
+torch.autograd 的函数：把梯度作为值取出来，以及记录运算的开关。
 """
 
-import functools
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import ContextDecorator
-from itertools import count
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from optimlab.functional import OPERATIONS, unbroadcast
+from optimlab.dtype import float64
+from optimlab.functional import TensorError
+from optimlab.graph import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from optimlab.operators import shape_of
+from optimlab.tensor import Tensor, _as_whole, accumulate, differentiate
+
+__all__ = [
+    "GradcheckError",
+    "Variable",
+    "backward",
+    "enable_grad",
+    "grad",
+    "gradcheck",
+    "gradgradcheck",
+    "is_grad_enabled",
+    "no_grad",
+    "set_grad_enabled",
+]
+
+Variable = Tensor
+Some = Tensor | Sequence[Tensor]
 
 
-class _Mode(threading.local):
-    recording = True
+def _several(tensors: Any, what: str) -> list[Any]:
+    """One tensor or several as a list."""
+    found = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    for x in found:
+        if not isinstance(x, Tensor):
+            raise TypeError(f"{what} must be a Tensor or several, not {type(x).__name__}")
+    return found
 
 
-_mode = _Mode()
+def _weights(outputs: list[Tensor], weights: Any) -> list[Any]:
+    """One gradient, or None, for each output."""
+    if weights is None:
+        return [None] * len(outputs)
+    found = [weights] if isinstance(weights, Tensor) else list(weights)
+    if len(found) != len(outputs):
+        raise TensorError(
+            f"got {len(outputs)} tensors and {len(found)} gradients; there must be one gradient for each tensor"
+        )
+    return found
 
 
-def is_grad_enabled() -> bool:
-    """Whether operations are recorded for ``backward``. 当前是否记录运算。"""
-    return _mode.recording
+def grad(
+    outputs: Some,
+    inputs: Some,
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    only_inputs: bool = True,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """The gradients of ``outputs`` by ``inputs``, as tensors; no ``grad`` is touched. 求 ``outputs`` 对 ``inputs`` 的梯度。
 
-
-class _GradSwitch(ContextDecorator):
-    """Switches recording inside a ``with`` block or a decorated function."""
-
-    wanted = True
-
-    def __new__(cls, func: Callable | None = None) -> Any:  # @no_grad without brackets decorates too
-        return super().__new__(cls) if func is None else cls()(func)
-
-    def _recreate_cm(self) -> "_GradSwitch":
-        return type(self)()  # each call of a decorated function remembers for itself what to restore
-
-    def __enter__(self) -> "_GradSwitch":
-        self._before, _mode.recording = _mode.recording, self.wanted
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        _mode.recording = self._before
-
-
-class no_grad(_GradSwitch):
-    """Inside, operations are not recorded: ``with no_grad(): ...`` or ``@no_grad()``. 不记录运算。"""
-
-    wanted = False
-
-
-class enable_grad(_GradSwitch):
-    """Inside, operations are recorded again, as in a closure that ``no_grad`` surrounds. 重新记录运算。"""
-
-
-LABELS = {  # torch's names, where they are not the operation's own
-    "linear": "Addmm",
-    "reshape": "View",
-    "getitem": "Index",
-    "log_softmax": "LogSoftmax",
-    "nll_loss": "NllLoss",
-    "mse_loss": "MseLoss",
-    "to": "ToCopy",
-}
-
-
-INPUTS = "abc"  # how derivatives call the inputs, in order
-
-
-@functools.cache
-def _needs(name: str) -> list[tuple[str, ...]]:
-    """What each derivative of an operation names beside g."""
-    return [d.__code__.co_varnames[1 : d.__code__.co_argcount] if d else () for d in OPERATIONS[name][1:]]
-
-
-@functools.cache
-def _saves(name: str, recorded: tuple[bool, ...]) -> list[tuple[str, int]]:
-    """What is saved for the gradients of the inputs marked in ``recorded``: each name with its input, -1 for the result."""
-    wanted = {key for marked, needs in zip(recorded, _needs(name), strict=False) if marked for key in needs}
-    return [(key, INPUTS.find(key)) for key in (*INPUTS[: len(recorded)], "y") if key in wanted]
-
-
-class Node:
-    """One recorded operation: where the gradient goes on to, and what its derivatives need. 一次被记录的运算。
-
-    An edge is the `Node` that made an input, the leaf tensor itself, or None for a constant. ``inputs`` and ``output`` are
-    tensors or numbers; the version of each that is needed is remembered, so that a change in place is noticed.
+    grad_outputs: a weight for each element of each output; None for a one-element output. create_graph: the gradients have a
+    history, so that they can be differentiated. allow_unused: None for an input that the outputs do not depend on, where
+    otherwise a RuntimeError is raised; with materialize_grads zeros.
     """
-
-    _orders = count()
-
-    def __init__(self, name: str, inputs: list, edges: list, output: Any, static: dict[str, Any]) -> None:
-        self.name, self.edges, self.static = name, edges, static
-        self.order = next(self._orders)  # an operation is younger than all its inputs
-        self.shapes = [x._array.shape if edge is not None else () for x, edge in zip(inputs, edges, strict=True)]
-        self.dtype = output._array.dtype
-        self._label = self._matmul_label(inputs) if name == "matmul" else LABELS.get(name, name.capitalize())
-        self.saved: dict[str, Any] | None = {}
-        self._versions: list[tuple[list[int], int]] = []
-        for key, position in _saves(name, tuple(edge is not None for edge in edges)):
-            x = inputs[position] if position >= 0 else output
-            if hasattr(x, "_version"):
-                self._versions.append((x._version, x._version[0]))
-                x = x._array
-            self.saved[key] = x
-
-    @staticmethod
-    def _matmul_label(inputs: list) -> str:
-        return {(1, 1): "Dot", (2, 1): "Mv", (2, 2): "Mm"}.get(tuple(x._array.ndim for x in inputs), "Bmm")
-
-    @property
-    def label(self) -> str:
-        """torch's name for the operation, such as ``MulBackward0``."""
-        overload = int(self.name in ("sum", "mean") and self.static["dim"] is not None)
-        return f"{self._label}Backward{overload}"
-
-    def __repr__(self) -> str:
-        return f"<{self.label}>"
-
-    def flow(self, g: np.ndarray) -> Iterator[tuple[Any, np.ndarray]]:
-        """The chain rule for one operation: each edge with the gradient that flows along it."""
-        if self.saved is None:
-            raise RuntimeError(
-                "Trying to backward through the graph a second time: what it had saved was freed by the first; "
-                "call backward(retain_graph=True) the first time, or compute the loss anew"
+    if is_grads_batched:
+        raise NotImplementedError("is_grads_batched is not supported; call grad once for each row")
+    results, sources = _several(outputs, "outputs"), _several(inputs, "inputs")
+    edges = [x._edge() for x in sources]
+    if None in edges:
+        raise TensorError("One of the differentiated Tensors does not require grad; set requires_grad=True on it")
+    found = differentiate(results, _weights(results, grad_outputs), retain_graph, create_graph, edges)
+    gradients: list[Tensor | None] = []
+    for i, (x, edge) in enumerate(zip(sources, edges, strict=True)):
+        if id(edge) in found:
+            _, g, shared = found[id(edge)]
+            gradients.append(g if isinstance(g, Tensor) else Tensor._wrap(g.copy() if shared else _as_whole(g)))
+        elif materialize_grads:
+            gradients.append(Tensor._wrap(np.zeros_like(x._array)))
+        elif allow_unused:
+            gradients.append(None)
+        else:
+            raise TensorError(
+                f"The differentiated Tensor at index {i} appears to not have been used in the graph. "
+                "Set allow_unused=True if this is the desired behavior."
             )
-        if any(counter[0] != version for counter, version in self._versions):
-            raise RuntimeError(
-                "one of the variables needed for gradient computation has been modified by an inplace operation: "
-                f"an operand of {self.name!r} was changed after it was used; call backward before changing it"
+    return tuple(gradients)
+
+
+def backward(
+    tensors: Some,
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Any = None,
+) -> None:
+    """Add the gradients of ``tensors`` to the ``grad`` of the leaves: what ``Tensor.backward`` does for several at once."""
+    several = _several(tensors, "tensors")
+    accumulate(several, _weights(several, grad_tensors), retain_graph, create_graph, inputs)
+
+
+class GradcheckError(RuntimeError):
+    """A derivative that differs from what the function's values say. 导数与数值差商不符。"""
+
+
+def _parts(inputs: Any, outputs: Any) -> tuple[list[tuple[int, Tensor]], list[tuple[int, Tensor]]]:
+    """The inputs and outputs that gradients flow between, each with its number."""
+    sources = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    results = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    return (
+        [(i, x) for i, x in enumerate(sources) if isinstance(x, Tensor) and x.requires_grad],
+        [(i, y) for i, y in enumerate(results) if isinstance(y, Tensor) and y.is_floating_point()],
+    )
+
+
+def _numeric_slopes(run: Callable[[], list[np.ndarray]], x: np.ndarray, eps: float) -> Iterator[list[np.ndarray]]:
+    """For each element of x, d(output)/d(element) of every output: central differences."""
+    for at in np.ndindex(x.shape):
+        before = x[at]
+        try:
+            x[at] = before + eps
+            above = run()
+            x[at] = before - eps
+            below = run()
+        finally:
+            x[at] = before
+        yield [(a - b) / (2 * eps) for a, b in zip(above, below, strict=True)]
+
+
+def gradcheck(
+    func: Callable[..., Any],
+    inputs: Any,
+    *,
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
+    raise_exception: bool = True,
+    nondet_tol: float = 0.0,
+    check_undefined_grad: bool = True,
+    check_grad_dtypes: bool = False,
+    check_batched_grad: bool = False,
+    check_batched_forward_grad: bool = False,
+    check_forward_ad: bool = False,
+    check_backward_ad: bool = True,
+    fast_mode: bool = False,
+    masked: bool | None = None,
+) -> bool:
+    """Compare backward's derivatives of ``func`` with differences of its values. 用差商检验反向传播的导数。
+
+    inputs: what func is called with; tensors of float64 that require gradients are moved by ``eps``, element by element.
+    Passes where |analytical - numerical| <= atol + rtol |numerical| everywhere and two passes back agree within nondet_tol;
+    otherwise raises `GradcheckError`, or returns False without raise_exception. fast_mode changes nothing here.
+    """
+    if check_forward_ad or check_batched_grad or check_batched_forward_grad:
+        raise NotImplementedError("forward-mode and batched derivatives are not supported; leave their checks False")
+    arguments = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    sources, _ = _parts(arguments, ())
+    if not sources:
+        raise ValueError(
+            "gradcheck expects at least one input tensor to require gradient, but none of the them have requires_grad=True."
+        )
+    for i, x in sources:
+        if x.dtype is not float64:
+            warnings.warn(
+                f"Input #{i} requires gradient and is not a double precision floating point; "
+                "this check will likely fail if all the inputs are not of double precision floating point.",
+                stacklevel=2,
             )
-        known = self.saved | self.static if self.static else self.saved
-        for edge, derivative, needs, shape in zip(
-            self.edges, OPERATIONS[self.name][1:], _needs(self.name), self.shapes, strict=False
-        ):
-            if edge is not None:
-                local = derivative(g, **{key: shape if key == "shape" else known[key] for key in needs})
-                yield edge, unbroadcast(local, shape)
+        if x.numel() and 0 in [s for s, n in zip(x._array.strides, x._array.shape, strict=True) if n > 1]:
+            raise RuntimeError(
+                f"The {i}th input has a dimension with stride 0; its elements share memory: pass a clone()"
+            )
 
-    def free(self) -> None:
-        """Let go of what was saved; an operation that saved nothing can be gone through again."""
-        if self.saved:
-            self.saved = None
+    def run() -> list[np.ndarray]:
+        return [y._array.copy() for _, y in _parts((), func(*arguments))[1]]
+
+    try:
+        _, results = _parts((), func(*arguments))
+        numeric = [list(_numeric_slopes(run, x._array, eps)) for _, x in sources]
+        for number, (o, y) in enumerate(results):
+            if not y.requires_grad:  # it does not depend on the inputs, and must not move with them
+                slopes = [np.zeros((y.numel(), x.numel())) for _, x in sources]
+            else:
+                slopes, again = (_analytic_slopes(y, [x for _, x in sources]) for _ in range(2))
+                if any((abs(a - b) > nondet_tol).any() for a, b in zip(slopes, again, strict=True)):
+                    raise GradcheckError(
+                        f"Backward is not reentrant, i.e., running backward with same input and grad_output multiple times "
+                        f"gives different values for output {o}; each pass must compute the same"
+                    )
+            for (i, x), analytic, rows in zip(sources, slopes, numeric, strict=True):
+                expected = np.array([row[number].ravel() for row in rows]).reshape(x.numel(), y.numel()).T
+                if not np.allclose(analytic, expected, rtol, atol):
+                    raise GradcheckError(
+                        f"Jacobian mismatch for output {o} with respect to input {i},\nnumerical:{expected}\n"
+                        f"analytical:{analytic}\n"
+                    )
+    except GradcheckError:
+        if raise_exception:
+            raise
+        return False
+    return True
 
 
-def _ancestry(root: Node) -> list[Node]:
-    """All operations that ``root`` rests on, youngest first: each comes before its inputs."""
-    seen, waiting = {id(root): root}, [root]
-    while waiting:  # a loop, not a recursion: a chain may be 20,000 operations long
-        for edge in waiting.pop().edges:
-            if isinstance(edge, Node) and id(edge) not in seen:
-                seen[id(edge)] = edge
-                waiting.append(edge)
-    return sorted(seen.values(), key=lambda node: -node.order)
+def _analytic_slopes(y: Tensor, sources: list[Tensor]) -> list[np.ndarray]:
+    """d(y)/d(x) for each source as a matrix, (elements of y, elements of x): one pass back for each element of y."""
+    rows: list[list[np.ndarray]] = []
+    for at in np.ndindex(y._array.shape):
+        seed = np.zeros_like(y._array)
+        seed[at] = 1
+        found = grad(y, sources, Tensor._wrap(seed), retain_graph=True, allow_unused=True, materialize_grads=True)
+        for g, x in zip(found, sources, strict=True):
+            if g is None or g.shape != x.shape or g.dtype is not x.dtype:
+                raise GradcheckError(f"a gradient is {shape_of(g)}; it must be {shape_of(x)} {x.dtype}, as its input")
+        rows.append([g._array.ravel() for g in found if g is not None])
+    return [np.array([row[i] for row in rows]).reshape(y.numel(), x.numel()) for i, x in enumerate(sources)]
 
 
-def gradients(root: Any, seed: np.ndarray, retain_graph: bool) -> list[tuple[Any, np.ndarray]]:
-    """Each leaf below ``root`` (a `Node` or a leaf) with its gradient; nothing is written to any leaf yet."""
-    collected = {id(root): seed}
-    leaves = {} if isinstance(root, Node) else {id(root): root}
-    nodes = _ancestry(root) if isinstance(root, Node) else []
-    for node in nodes:
-        for edge, g in node.flow(collected.pop(id(node))):
-            key = id(edge)
-            wanted = edge.dtype if isinstance(edge, Node) else edge._array.dtype
-            g = g if g.dtype == wanted else g.astype(wanted)
-            collected[key] = collected[key] + g if key in collected else g
-            if not isinstance(edge, Node):
-                leaves[key] = edge
-    if not retain_graph:
-        for node in nodes:
-            node.free()
-    return [(leaf, collected[key]) for key, leaf in leaves.items()]
+def gradgradcheck(
+    func: Callable[..., Any],
+    inputs: Any,
+    grad_outputs: Any = None,
+    *,
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
+    gen_non_contig_grad_outputs: bool = False,
+    raise_exception: bool = True,
+    nondet_tol: float = 0.0,
+    check_undefined_grad: bool = True,
+    check_grad_dtypes: bool = False,
+    check_batched_grad: bool = False,
+    check_fwd_over_rev: bool = False,
+    check_rev_over_rev: bool = True,
+    fast_mode: bool = False,
+    masked: bool = False,
+) -> bool:
+    """`gradcheck` of the derivatives of ``func``: second derivatives, by the inputs and by ``grad_outputs``. 检验二阶导数。
+
+    grad_outputs: a weight for each element of each output; by default random normals.
+    """
+    arguments = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    sources, results = _parts(arguments, func(*arguments))
+    if grad_outputs is None:
+        draw = np.random.default_rng(0).standard_normal  # a check must not move the program's own random numbers
+        weights = [Tensor(draw(y.shape), dtype=y.dtype, requires_grad=True) for _, y in results]
+        if gen_non_contig_grad_outputs:
+            weights = [Tensor._wrap(np.repeat(w._array[..., None], 2, -1)[..., 0]).requires_grad_() for w in weights]
+    else:
+        weights = _several(grad_outputs, "grad_outputs")
+    kept = [y.requires_grad for _, y in results]
+    weights = [w for w, keep in zip(weights, kept, strict=True) if keep]
+
+    def slopes(*values: Any) -> tuple[Tensor, ...]:
+        given, seeds = values[: len(arguments)], values[len(arguments) :]
+        outputs = [y for _, y in _parts((), func(*given))[1] if y.requires_grad]
+        found = grad(outputs, [given[i] for i, _ in sources], seeds, create_graph=True, allow_unused=True)
+        return tuple(g for g in found if g is not None)
+
+    options = {"eps": eps, "atol": atol, "rtol": rtol, "raise_exception": raise_exception, "nondet_tol": nondet_tol}
+    return gradcheck(slopes, (*arguments, *weights), **options)  # type: ignore[arg-type]

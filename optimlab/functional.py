@@ -29,8 +29,9 @@ def unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:
     """
     if g.shape == shape:
         return g
-    g = g.sum(axis=tuple(range(g.ndim - len(shape))))
-    return g.sum(axis=tuple(i for i, n in enumerate(shape) if n == 1), keepdims=True)
+    new = g.ndim - len(shape)
+    stretched = tuple([new + i for i, n in enumerate(shape) if n == 1 != g.shape[new + i]])
+    return g.sum(axis=(*range(new), *stretched)).reshape(shape)
 
 
 def _spread(g: Array, shape: tuple[int, ...], dim: Any, keepdim: bool) -> Array:
@@ -92,13 +93,13 @@ def _getitem(a: Array, index: Any) -> Array:
     return a[index if ... in index else (*index, ...)]  # the dots keep a single element an array that shares memory
 
 
-def _scatter(g: Array, shape: tuple[int, ...], index: Any) -> Array:
-    """Zeros with ``g`` added at ``index``; an index that occurs twice collects twice."""
-    out = np.zeros(shape, g.dtype)
+def _scatter(a: Array, into: tuple[int, ...], index: Any) -> Array:
+    """Zeros of the shape ``into`` with ``a`` added at ``index``; an index that occurs twice collects twice."""
+    out = np.zeros(into, a.dtype)
     if is_view(index):
-        out[index] = g
+        out[index] = a
     else:
-        np.add.at(out, index, g)
+        np.add.at(out, index, a)
     return out
 
 
@@ -106,6 +107,25 @@ def _setitem(a: Array, b: Array, index: Any) -> Array:
     out = a.copy()
     out[index] = b
     return out
+
+
+def perform(name: str, *inputs: Any, **options: Any) -> Any:
+    """One operation of the table: on arrays its value, on tensors its value on record.
+
+    For derivatives that no NumPy expression writes; with it they can be differentiated once more.
+    """
+    for x in inputs:
+        if hasattr(x, "_record"):
+            return x._record(name, *inputs, **options)
+    return OPERATIONS[name][0](*inputs, **options)
+
+
+def register(rows: dict[str, tuple]) -> None:
+    """Add operations to the table: each name with its value and its derivatives."""
+    for name, row in rows.items():
+        if name in OPERATIONS:
+            raise ValueError(f"an operation {name!r} is in the table already; choose another name")
+        OPERATIONS[name] = row
 
 
 REDUCE: dict[str, Callable[[Array], Array]] = {
@@ -125,18 +145,19 @@ def _nll(a: Array, b: Array, reduction: str) -> Array:
 
 
 def _nll_by_a(g: Array, b: Array, shape: tuple[int, ...], reduction: str) -> Array:
-    out = np.zeros(shape, g.dtype)
-    out[np.arange(len(b)), b] = -_unreduce(g, len(b), reduction)
-    return out
+    each = np.broadcast_to(-_unreduce(g, len(b), reduction), b.shape)
+    return perform("scatter", each, into=shape, index=(np.arange(len(b)), b))
 
 
 def _larger(a: Array, b: Array) -> Array:
     """d max(a, b) / da: one where a is larger, one half where both are equal; one where either is nan, as torch has it."""
-    return np.where(a == b, 0.5, ~(a < b))
+    return np.where(a == b, 0.5, np.where(a < b, 0.0, 1.0))
 
 
 def _pow_by_a(g: Array, a: Array, b: Array) -> Array:
-    zero = b == 0  # a**0 is 1 everywhere: no slope, at a = 0 either
+    if isinstance(b, (int, float)):
+        return g * (b * a ** (b - 1)) if b else 0 * g  # a**0 is 1 everywhere: no slope, at a = 0 either
+    zero = b == 0
     return g * np.where(zero, 0, b * a ** np.where(zero, 1, b - 1))
 
 
@@ -162,7 +183,8 @@ OPERATIONS: dict[str, tuple] = {
     "sin": (np.sin, lambda g, a: g * np.cos(a)),
     "cos": (np.cos, lambda g, a: -g * np.sin(a)),
     "tanh": (np.tanh, lambda g, y: g * (1 - y * y)),
-    "relu": (lambda a: np.maximum(a, 0), lambda g, y: np.where(y <= 0, g.dtype.type(0), g)),
+    "sign": (np.sign, lambda g: 0 * g),
+    "relu": (lambda a: np.maximum(a, 0), lambda g, y: np.where(y <= 0, 0, g)),
     "maximum": (np.maximum, lambda g, a, b: g * _larger(a, b), lambda g, a, b: g * _larger(b, a)),
     "minimum": (np.minimum, lambda g, a, b: g * _larger(b, a), lambda g, a, b: g * _larger(a, b)),
     "where": (np.where, None, lambda g, a: np.where(a, g, 0), lambda g, a: np.where(a, 0, g)),
@@ -171,25 +193,36 @@ OPERATIONS: dict[str, tuple] = {
     "sum": (_sum, _spread),
     "mean": (
         _mean,
-        lambda g, shape, dim, keepdim: _spread(g, shape, dim, keepdim) * (g.size / max(math.prod(shape), 1)),
+        lambda g, shape, dim, keepdim: (
+            _spread(g, shape, dim, keepdim) * (math.prod(g.shape) / max(math.prod(shape), 1))
+        ),
     ),
     "log_softmax": (_log_softmax, lambda g, y, dim: g - np.exp(y) * g.sum(axis=dim, keepdims=True)),
     "nll_loss": (_nll, _nll_by_a),
     "mse_loss": (
         lambda a, b, reduction: REDUCE[reduction]((a - b) ** 2),
-        lambda g, a, b, reduction: 2 * _unreduce(g, (a - b).size, reduction) * (a - b),
-        lambda g, a, b, reduction: 2 * _unreduce(g, (a - b).size, reduction) * (b - a),
+        lambda g, a, b, reduction: (
+            2 * _unreduce(g, math.prod(np.broadcast_shapes(a.shape, b.shape)), reduction) * (a - b)
+        ),
+        lambda g, a, b, reduction: (
+            2 * _unreduce(g, math.prod(np.broadcast_shapes(a.shape, b.shape)), reduction) * (b - a)
+        ),
     ),
-    "getitem": (_getitem, _scatter),
-    "setitem": (_setitem, lambda g, index: _setitem(g, 0, index), lambda g, index: g[index]),
+    "getitem": (_getitem, lambda g, shape, index: perform("scatter", g, into=shape, index=index)),
+    "scatter": (_scatter, lambda g, index: g[index]),
+    "setitem": (_setitem, lambda g, index: perform("setitem", g, 0, index=index), lambda g, index: g[index]),
     "reshape": (lambda a, wanted: a.reshape(wanted), lambda g, shape: g.reshape(shape)),
-    "expand": (np.broadcast_to, lambda g: g),
-    "permute": (np.transpose, lambda g, axes: g.transpose(np.argsort(axes))),
+    "expand": (lambda a, wanted: np.broadcast_to(a, wanted), lambda g: g),
+    "permute": (np.transpose, lambda g, axes: np.transpose(g, np.argsort(axes))),
     "to": (lambda a, dtype: a.astype(dtype, copy=False), lambda g: g),
     # no gradient flows through what follows: its results are integers and bools
     "argmax": (lambda a, dim: a.argmax(axis=dim),),
     "all": (np.all,),
     "any": (np.any,),
+    "bitwise_and": (np.bitwise_and,),
+    "bitwise_or": (np.bitwise_or,),
+    "bitwise_xor": (np.bitwise_xor,),
+    "bitwise_not": (np.invert,),
     "eq": (np.equal,),
     "ne": (np.not_equal,),
     "lt": (np.less,),

@@ -119,6 +119,20 @@ class Operators:
     def __abs__(self) -> "Tensor":
         return self._apply("abs")
 
+    def __invert__(self) -> "Tensor":
+        return self._apply("bitwise_not")
+
+    def __and__(self, other: Any) -> "Tensor":
+        return self._binary("bitwise_and", other)
+
+    def __or__(self, other: Any) -> "Tensor":
+        return self._binary("bitwise_or", other)
+
+    def __xor__(self, other: Any) -> "Tensor":
+        return self._binary("bitwise_xor", other)
+
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
+
     # ---- comparisons: tensors of bools, without history
 
     def __eq__(self, other: Any) -> Any:
@@ -193,8 +207,13 @@ class Operators:
 
     # ---- reductions: over the axes ``dim``, or over all
 
-    def sum(self, dim: Dim = None, keepdim: bool = False) -> "Tensor":
+    def sign(self) -> "Tensor":
+        """-1, 0 or 1 for each element."""
+        return self._apply("sign")
+
+    def sum(self, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool = False) -> "Tensor":
         """The sum over the axes ``dim``; bools and integers add up to int64."""
+        dim, keepdim = dim if axis is None else axis, keepdim or keepdims  # NumPy's names
         return self._apply("sum", dim=_axes(dim, self._array.ndim), keepdim=keepdim)
 
     def mean(self, dim: Dim = None, keepdim: bool = False) -> "Tensor":
@@ -234,7 +253,7 @@ class Operators:
     def expand(self, *shape: Any) -> "Tensor":
         """The tensor repeated along axes of length 1, or along new leading axes, to ``shape``."""
         try:
-            return self._apply("expand", shape=shape)
+            return self._apply("expand", wanted=shape)
         except ValueError:
             raise TensorError(f"a tensor of shape {shape_of(self)} cannot be expanded to {shape}") from None
 
@@ -341,11 +360,52 @@ class Operators:
             return a._matmul(b) if name == "matmul" else a._binary(name, b)
         return b._matmul(a, reflected=True) if name == "matmul" else b._binary(name, a, reflected=True)
 
+    def __array_function__(self, function: Any, types: Any, args: tuple, kwargs: dict) -> Any:
+        """NumPy's functions that have a row of the table record; the others compute on the arrays."""
+        recorded = FUNCTIONS.get(function)
+        if recorded is not None:
+            return recorded(*args, **kwargs)
+        return function(*_plain(args), **_plain(kwargs))
+
+
+def _plain(value: Any) -> Any:
+    """The value with arrays where it has tensors."""
+    if isinstance(value, (tuple, list)):
+        return type(value)(map(_plain, value))
+    if isinstance(value, dict):
+        return {key: _plain(x) for key, x in value.items()}
+    return np.asarray(value) if isinstance(value, Operators) else value
+
+
+def _where(condition: Any, a: Any, b: Any) -> Any:
+    x: Any = a if isinstance(a, Operators) else b if isinstance(b, Operators) else condition
+    return x._where(condition, a, b)
+
+
+def _permute(a: Any, axes: Any) -> Any:
+    return a._apply("permute", axes=tuple(int(i) for i in axes))
+
+
+def _expand_dims(a: Any, axis: Any) -> Any:
+    axes = {i % (a.ndim + len(np.atleast_1d(axis))) for i in np.atleast_1d(axis)}
+    rest = iter(a.shape)
+    return a._apply("reshape", wanted=tuple(1 if i in axes else next(rest) for i in range(a.ndim + len(axes))))
+
+
+FUNCTIONS: dict[Any, Any] = {
+    np.where: _where,
+    np.broadcast_to: lambda a, shape: a._apply("expand", wanted=shape),
+    np.expand_dims: _expand_dims,
+    np.swapaxes: lambda a, i, j: a.transpose(i, j),
+    np.transpose: _permute,
+}
+
 
 UFUNCS = {
     np.add: "add", np.subtract: "sub", np.multiply: "mul", np.true_divide: "div", np.power: "pow", np.matmul: "matmul",
     np.maximum: "maximum", np.minimum: "minimum", np.negative: "neg", np.absolute: "abs", np.sqrt: "sqrt",
     np.square: "square", np.exp: "exp", np.log: "log", np.tanh: "tanh", np.sin: "sin",
-    np.cos: "cos",
+    np.cos: "cos", np.sign: "sign", np.bitwise_and: "bitwise_and",
+    np.bitwise_or: "bitwise_or", np.bitwise_xor: "bitwise_xor", np.invert: "bitwise_not",
     np.equal: "eq", np.not_equal: "ne", np.less: "lt", np.less_equal: "le", np.greater: "gt", np.greater_equal: "ge",
 }  # fmt: skip

@@ -6,17 +6,22 @@ behind; ``autograd.gradients`` walks the nodes.
 张量：记得自己是怎样算出来的数组，因此能把梯度一路传回去。
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from optimlab.autograd import Node, _mode, gradients
 from optimlab.dtype import DTYPES, KINDS, Size, as_numpy, bool_, common, dtype, get_default_dtype, int64
 from optimlab.functional import FLOAT_ONLY, OPERATIONS, VIEWS, TensorError
+from optimlab.graph import Node, _mode, gradients, set_grad_enabled
 from optimlab.operators import Operators, shape_of
 from optimlab.printing import tensor_text
 from optimlab.sparse import COO, SparseMethods
+
+
+def _as_whole(value: Any) -> Any:
+    """The value as an array, where it is but a NumPy scalar."""
+    return value if isinstance(value, (np.ndarray, COO)) else np.asarray(value)
 
 
 def apply(name: str, *operands: Any, **static: Any) -> "Tensor":
@@ -24,13 +29,13 @@ def apply(name: str, *operands: Any, **static: Any) -> "Tensor":
     arrays = [x._array if isinstance(x, Tensor) else x for x in operands]
     with np.errstate(all="ignore"):  # log(0) is -inf and no warning, as in torch
         value = OPERATIONS[name][0](*arrays, **static)
-    result = Tensor._wrap(value if isinstance(value, (np.ndarray, COO)) else np.asarray(value))
+    result = Tensor._wrap(_as_whole(value))
     if name in VIEWS:
         result._version = operands[0]._version
     if _mode.recording and result._array.dtype.kind == "f":
         edges = [x._edge() if isinstance(x, Tensor) else None for x in operands]
         if any(edge is not None for edge in edges):
-            result._node = Node(name, list(operands), edges, result, static)
+            result._node = Node(name, operands, arrays, edges, result, static)
     return result
 
 
@@ -96,11 +101,14 @@ class Tensor(SparseMethods, Operators):
         self._version = [0]  # counts changes in place; tensors that share memory share the list
 
     @classmethod
-    def _wrap(cls, array: Any) -> "Tensor":
-        """A plain tensor that shares ``array``'s memory."""
+    def _wrap(cls, array: Any, node: Node | None = None) -> "Tensor":
+        """A plain tensor that shares ``array``'s memory, made by ``node``."""
         self = Tensor.__new__(Tensor)
         self._begin(array)
+        self._node = node
         return self
+
+    _record = staticmethod(apply)
 
     # ---- what it is
 
@@ -245,6 +253,13 @@ class Tensor(SparseMethods, Operators):
                 "counted from the last, each two axes must be equal or one of them 1; reshape one of the tensors"
             ) from None
 
+    @staticmethod
+    def _where(condition: Any, a: Any, b: Any) -> "Tensor":
+        """a where the condition holds, b elsewhere, in the dtype that torch would choose."""
+        if isinstance(a, Tensor) and isinstance(b, Tensor):
+            a, b = as_one_dtype(a, b)
+        return apply("where", condition, a, b)
+
     def _become(self, new: "Tensor") -> "Tensor":
         """Take over the value of ``new``, which was computed from self: what the in-place methods do.
 
@@ -279,41 +294,21 @@ class Tensor(SparseMethods, Operators):
         """Where a gradient for this tensor goes: to the operation that made it, or to the leaf itself."""
         return self._node if self._node is not None else (self if self._requires_grad else None)
 
-    def backward(self, gradient: "Tensor | None" = None, retain_graph: bool = False) -> None:
+    def backward(
+        self,
+        gradient: "Tensor | None" = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Any = None,
+    ) -> None:
         """Add d(self)/d(leaf) to the ``grad`` of every leaf this tensor was computed from. 把梯度累加到每个叶子的 ``grad``。
 
-        gradient: a weight for each element, of the tensor's shape; a one-element tensor can do without.
-        retain_graph: keep what was recorded, so that backward can run again.
+        gradient: a weight for each element, of the tensor's shape; a one-element tensor can do without. retain_graph: keep
+        what was recorded, so that backward can run again; by default as create_graph. create_graph: record backward itself,
+        so that gradients can be differentiated. inputs: the tensors whose ``grad`` to add to, in place of all leaves.
         Raises RuntimeError where nothing was recorded, or its record was freed; TensorError where gradient does not fit.
         """
-        root = self._edge()
-        if root is None:
-            raise RuntimeError(
-                "element 0 of tensors does not require grad and does not have a grad_fn; "
-                "set requires_grad=True on a leaf before computing from it"
-            )
-        if gradient is None and self.numel() != 1:
-            raise TensorError(
-                f"grad can be implicitly created only for scalar outputs; this tensor has shape {shape_of(self)}: "
-                "reduce it by .sum() or .mean(), or pass gradient="
-            )
-        if gradient is not None and not isinstance(gradient, Tensor):
-            raise TypeError(f"gradient must be a Tensor or None, not {type(gradient).__name__}")
-        if gradient is not None and gradient.shape != self.shape:
-            raise TensorError(
-                f"Mismatch in shape: gradient is {shape_of(gradient)}; it must be {shape_of(self)}, as the tensor"
-            )
-        seed = np.ones_like(self._array) if gradient is None else gradient._array.astype(self._array.dtype)
-        with np.errstate(all="ignore"):
-            found = gradients(root, seed, retain_graph)
-            for leaf, g in found:
-                if leaf._grad is not None and leaf._grad.shape != g.shape:
-                    raise TensorError(f"a leaf's grad is {shape_of(leaf._grad)}, its data {g.shape}; set grad to None")
-            for leaf, g in found:
-                if leaf._grad is None:  # copied, because an operation may hand the same array to two leaves
-                    leaf._grad = Tensor._wrap(g.copy())
-                else:
-                    leaf._grad._array += g
+        accumulate([self], [gradient], retain_graph, create_graph, inputs)
 
     def detach(self) -> "Tensor":
         """The same memory, without history."""
@@ -390,3 +385,77 @@ class Tensor(SparseMethods, Operators):
         new.__dict__.update(self.__dict__, _array=self._array.copy(), _version=[0])
         new._grad = None if self._grad is None else self._grad.__deepcopy__({})
         return new
+
+
+def _seed(output: Tensor, gradient: Tensor | None, create_graph: bool) -> tuple[Any, Any]:
+    """Where backward begins, and the gradient it begins with: an array, or a tensor if its history is wanted."""
+    edge = output._edge()
+    if edge is None:
+        raise RuntimeError(
+            "element 0 of tensors does not require grad and does not have a grad_fn; "
+            "set requires_grad=True on a leaf before computing from it"
+        )
+    if gradient is None and output.numel() != 1:
+        raise TensorError(
+            f"grad can be implicitly created only for scalar outputs; this tensor has shape {shape_of(output)}: "
+            "reduce it by .sum() or .mean(), or pass gradient="
+        )
+    if gradient is not None and not isinstance(gradient, Tensor):
+        raise TypeError(f"gradient must be a Tensor or None, not {type(gradient).__name__}")
+    if gradient is not None and gradient.shape != output.shape:
+        raise TensorError(
+            f"Mismatch in shape: grad_output[0] has a shape of {gradient.shape} and output[0] has a shape of {output.shape}; "
+            "a gradient must be shaped as its tensor"
+        )
+    if gradient is None:
+        gradient = Tensor._wrap(np.ones_like(output._array))
+    return edge, gradient.to(output.dtype) if create_graph else gradient._array.astype(output._array.dtype, copy=False)
+
+
+def differentiate(
+    outputs: Sequence[Tensor],
+    grad_outputs: Sequence[Tensor | None],
+    retain_graph: bool | None,
+    create_graph: bool,
+    wanted: Sequence[Any] | None,
+) -> dict[int, tuple[Any, Any, bool]]:
+    """The gradients of ``outputs``, as `graph.gradients` gives them."""
+    seeds = [_seed(output, g, create_graph) for output, g in zip(outputs, grad_outputs, strict=True)]
+    with set_grad_enabled(create_graph), np.errstate(all="ignore"):
+        return gradients(seeds, wanted, create_graph if retain_graph is None else retain_graph)
+
+
+def accumulate(
+    outputs: Sequence[Tensor],
+    grad_outputs: Sequence[Tensor | None],
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Any = None,
+) -> None:
+    """Add the gradients of ``outputs`` to the ``grad`` of the leaves, or of the tensors ``inputs``."""
+    if inputs is not None:
+        inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+        if not inputs:
+            raise TensorError(
+                "`inputs` argument to `backward()` cannot be empty; pass the tensors whose grad is wanted"
+            )
+    edges = None if inputs is None else [x._edge() for x in inputs]
+    found = differentiate(outputs, grad_outputs, retain_graph, create_graph, edges)
+    if inputs is None:
+        arrived = list(found.values())
+    else:
+        arrived = [(x, *found[id(edge)][1:]) for x, edge in zip(inputs, edges or (), strict=True) if id(edge) in found]
+    for leaf, g, _ in arrived:
+        if leaf._grad is not None and leaf._grad.shape != g.shape:
+            raise TensorError(f"a leaf's grad is {shape_of(leaf._grad)}, its data {tuple(g.shape)}; set grad to None")
+    for leaf, g, shared in arrived:
+        old = leaf._grad
+        if isinstance(g, Tensor):
+            leaf._grad = g.clone() if old is None else old + g
+        elif old is None:
+            leaf._grad = Tensor._wrap(g.copy() if shared else _as_whole(g))
+        elif old.requires_grad:
+            leaf._grad = old.detach() + Tensor._wrap(g)
+        else:
+            old._array += g
+            old._version[0] += 1

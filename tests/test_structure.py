@@ -28,9 +28,10 @@ LAYERS = [
         "printing",
         "sparse",
         "random",
-        "autograd",
+        "graph",
         "operators",
         "tensor",
+        "autograd",
         "creation",
         "nn",
     ],
@@ -43,7 +44,7 @@ LAYERS = [
         "optim.adam",
         "optim.lr_scheduler",
     ],
-    *["optim", "", "lab", "cli", "__main__"],
+    *["optim", "testing", "", "lab", "cli", "__main__"],
 ]
 
 

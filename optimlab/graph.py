@@ -1,0 +1,293 @@
+"""Reverse-mode differentiation: a record of operations, and the chain rule that walks it from last to first.
+
+反向模式自动微分：记录运算，再从后往前用链式法则。
+"""
+
+import functools
+import inspect
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from optimlab.functional import OPERATIONS, unbroadcast
+
+
+class _Mode(threading.local):
+    recording = True
+
+
+_mode = _Mode()
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations are recorded for ``backward``. 当前是否记录运算。"""
+    return _mode.recording
+
+
+class _GradSwitch:
+    """Switches recording inside a ``with`` block, a decorated function, or each step of a decorated generator."""
+
+    wanted = True
+
+    def __new__(cls, *args: Any) -> Any:  # @no_grad without brackets decorates too
+        return cls()(args[0]) if args and callable(args[0]) else super().__new__(cls)
+
+    def __enter__(self) -> None:
+        self._before, _mode.recording = _mode.recording, self.wanted
+
+    def __exit__(self, *error: object) -> None:
+        _mode.recording = self._before
+
+    def _again(self) -> "_GradSwitch":
+        return type(self)()  # each call of a decorated function remembers for itself what to restore
+
+    def __call__(self, function: Any) -> Any:
+        if inspect.isgeneratorfunction(function):  # the switch is on while its body runs, not while its caller's does
+
+            @functools.wraps(function)
+            def steps(*args: Any, **kwargs: Any) -> Any:
+                generator = function(*args, **kwargs)
+                resume: Callable[[], Any] = functools.partial(next, generator)
+                try:
+                    while True:
+                        with self._again():
+                            value = resume()
+                        try:
+                            resume = functools.partial(generator.send, (yield value))
+                        except GeneratorExit:
+                            raise
+                        except BaseException as error:
+                            resume = functools.partial(generator.throw, error)
+                except StopIteration as end:
+                    return end.value
+                finally:
+                    generator.close()
+
+            return steps
+
+        @functools.wraps(function)
+        def switched(*args: Any, **kwargs: Any) -> Any:
+            with self._again():
+                return function(*args, **kwargs)
+
+        return switched
+
+
+class no_grad(_GradSwitch):
+    """Inside, operations are not recorded: ``with no_grad(): ...`` or ``@no_grad()``. 不记录运算。"""
+
+    wanted = False
+
+
+class enable_grad(_GradSwitch):
+    """Inside, operations are recorded again, as in a closure that ``no_grad`` surrounds. 重新记录运算。"""
+
+
+class set_grad_enabled(_GradSwitch):
+    """Switches recording on or off at once, and back where a ``with`` block ends. 开关运算记录。"""
+
+    def __init__(self, mode: bool) -> None:
+        if not isinstance(mode, bool):
+            raise TypeError(f"enabled must be a bool (got {type(mode).__name__}); pass True or False")
+        self.wanted = mode
+        self._before, _mode.recording = _mode.recording, mode
+
+    def __enter__(self) -> None:
+        _mode.recording = self.wanted
+
+    def __call__(self, function: Any) -> Any:
+        _mode.recording = self._before  # it decorates: nothing is switched until the function is called
+        return super().__call__(function)
+
+    def _again(self) -> "_GradSwitch":
+        return set_grad_enabled(self.wanted)
+
+
+LABELS = {  # torch's names, where they are not the operation's own
+    "linear": "Addmm",
+    "reshape": "View",
+    "getitem": "Index",
+    "log_softmax": "LogSoftmax",
+    "nll_loss": "NllLoss",
+    "mse_loss": "MseLoss",
+    "to": "ToCopy",
+}
+MATMUL: dict[tuple[int, ...], str] = {(1, 1): "Dot", (2, 1): "Mv", (2, 2): "Mm"}  # by the axes of both operands
+OVERLOADED = {"sum", "mean"}  # with an axis these are a function of their own in torch
+
+INPUTS = "abc"  # how derivatives call the inputs, in order
+
+
+@functools.cache
+def _plan(row: tuple, recorded: tuple[bool, ...]) -> tuple[list, list]:
+    """How to go back through an operation whose inputs marked in ``recorded`` want gradients.
+
+    What to save, each key with its input (-1: the result); and for each such input its derivative, with the keys it asks for.
+    """
+    steps = []
+    for position, marked in enumerate(recorded):
+        # a row that ends in dots has one derivative for all further inputs
+        at = min(position + 1, len(row) - 2) if row[-1] is ... else position + 1
+        if marked and at < len(row) and row[at] is not None:
+            code = row[at].__code__
+            steps.append((position, row[at], code.co_varnames[1 : code.co_argcount]))
+    wanted = {key for _, _, keys in steps for key in keys}
+    return [(key, INPUTS.find(key)) for key in (*INPUTS[: len(recorded)], "y") if key in wanted], steps
+
+
+class Node:
+    """One recorded operation: where the gradient goes on to, and what its derivatives need. 一次被记录的运算。
+
+    An edge is the `Node` that made an input, the leaf tensor itself, or None for a constant. ``inputs`` and ``output`` are
+    tensors, arrays or numbers; the version of each that is saved is remembered, so that a change in place is noticed.
+    """
+
+    __slots__ = (
+        "_saves",
+        "_steps",
+        "_versions",
+        "dtype",
+        "edges",
+        "hooks",
+        "name",
+        "order",
+        "saved",
+        "shapes",
+        "static",
+    )
+    _orders = count()
+
+    def __init__(self, name: str, inputs: Sequence, arrays: list, edges: list, output: Any, static: dict) -> None:
+        self.name, self.edges, self.static = name, edges, static
+        self.order = next(self._orders)  # an operation is younger than all its inputs
+        self.dtype = output._array.dtype
+        self.shapes = [getattr(x, "shape", ()) for x in arrays]
+        self.hooks: dict[int, Callable] | None = None  # each takes the gradient of the result and may give another
+        self._saves, self._steps = _plan(OPERATIONS[name], tuple([edge is not None for edge in edges]))
+        self._versions: list[tuple] = []
+        self.saved: dict[str, Any] | None = {}
+        for key, position in self._saves:
+            x = inputs[position] if position >= 0 else output
+            if hasattr(x, "_version"):
+                self._versions.append((key, x._version, x._version[0]))
+                x = x._array
+            self.saved[key] = x
+
+    @property
+    def label(self) -> str:
+        """torch's name for the operation, such as ``MulBackward0``."""
+        label = LABELS.get(self.name, "".join(word.capitalize() for word in self.name.split("_")))
+        if self.name == "matmul":
+            label = MATMUL.get(tuple(map(len, self.shapes)), "Bmm")
+        return f"{label}Backward{int(self.name in OVERLOADED and self.static['dim'] is not None)}"
+
+    def __repr__(self) -> str:
+        return f"<{self.label}>"
+
+    def flow(self, g: Any, needed: set[int] | None) -> Iterator[tuple[Any, Any]]:
+        """The chain rule for one operation: each edge (of those needed) with the gradient that flows along it.
+
+        ``g`` is an array, or a tensor; then what was saved takes part as tensors too, and the gradients have a history.
+        """
+        if self.saved is None:
+            raise RuntimeError(
+                "Trying to backward through the graph a second time: what it had saved was freed by the first; "
+                "call backward(retain_graph=True) the first time, or compute the loss anew"
+            )
+        for key, counter, version in self._versions:
+            if counter[0] != version:
+                raise RuntimeError(
+                    "one of the variables needed for gradient computation has been modified by an inplace operation: "
+                    f"operand {key!r} of {self.name!r} is at version {counter[0]}; expected version {version} instead; "
+                    "call backward before changing it, or change a clone()"
+                )
+        saved = self.saved
+        if hasattr(g, "_wrap"):
+            saved = {key: self._revive(g, key, position) for key, position in self._saves}
+        known = {**self.static, **saved, "shapes": self.shapes}
+        for position, derivative, keys in self._steps:
+            edge = self.edges[position]
+            if needed is None or id(edge) in needed:
+                known["shape"], known["position"] = shape, _ = self.shapes[position], position
+                yield edge, unbroadcast(derivative(g, *[known[key] for key in keys]), shape)
+
+    def _revive(self, g: Any, key: str, position: int) -> Any:
+        """What was saved, as a tensor with its history where it has one."""
+        assert self.saved is not None
+        edge = self if position < 0 else self.edges[position]
+        if isinstance(edge, Node):
+            return g._wrap(self.saved[key], edge)
+        return self.saved[key] if edge is None else edge
+
+    def free(self) -> None:
+        """Let go of what was saved; an operation that saved nothing can be gone through again."""
+        if self._saves:
+            self.saved = None
+
+
+def _ancestry(roots: Iterable[Any]) -> list[Node]:
+    """All operations that ``roots`` rest on, youngest first: each comes before its inputs."""
+    seen = {id(root): root for root in roots if isinstance(root, Node)}
+    waiting = list(seen.values())
+    while waiting:  # a loop, not a recursion: a chain may be 20,000 operations long
+        for edge in waiting.pop().edges:
+            if isinstance(edge, Node) and id(edge) not in seen:
+                seen[id(edge)] = edge
+                waiting.append(edge)
+    return sorted(seen.values(), key=lambda node: -node.order)
+
+
+def gradients(
+    seeds: Sequence[tuple[Any, Any]], wanted: Sequence[Any] | None = None, retain_graph: bool = False
+) -> dict[int, tuple[Any, Any, bool]]:
+    """The gradients of ``seeds``, pairs of an edge (a `Node` or a leaf) and the gradient there, by the leaves below them.
+
+    wanted: the edges to go to instead of all leaves. Gradients are arrays; or tensors with a history where the seeds are
+    tensors. Returns (edge, gradient, shared) by the edge's id; what is shared must be copied before it is changed.
+    Nothing is written to any leaf.
+    """
+    collected: dict[int, tuple[Any, Any, bool]] = {}
+    nodes = _ancestry(edge for edge, _ in seeds)
+    needed = None
+    if wanted is not None:
+        needed = {id(edge) for edge in wanted}
+        for node in reversed(nodes):
+            if any(id(edge) in needed for edge in node.edges):
+                needed.add(id(node))
+        nodes = [node for node in nodes if id(node) in needed]
+    targets = None if wanted is None else {id(edge) for edge in wanted}
+
+    def collect(edge: Any, g: Any, shared: bool) -> None:
+        """Add ``g`` to what has arrived at an edge."""
+        _, before, foreign = collected.get(id(edge), (None, None, True))
+        if before is None:
+            collected[id(edge)] = edge, g, shared
+        elif foreign or type(before) is not np.ndarray:
+            collected[id(edge)] = edge, before + g, False
+        else:
+            np.add(before, g, out=before)
+
+    for edge, g in seeds:
+        collect(edge, g, True)
+    for node in nodes:
+        if id(node) not in collected:
+            continue
+        keep = targets is not None and id(node) in targets
+        _, g, _ = collected[id(node)] if keep else collected.pop(id(node))
+        for hook in list(node.hooks.values()) if node.hooks else ():
+            g = hook(g)
+        if keep:
+            collected[id(node)] = node, g, True
+        for edge, local in node.flow(g, needed):
+            dtype = edge.dtype if isinstance(edge, Node) else edge._array.dtype
+            array = getattr(local, "_array", local)
+            if array.dtype != dtype:
+                local = local.astype(dtype) if local is array else local.to(dtype)
+            collect(edge, local, local is g or getattr(array, "base", None) is not None)
+    if not retain_graph:
+        for node in nodes:
+            node.free()
+    return {key: found for key, found in collected.items() if targets is None or key in targets}
