@@ -85,8 +85,7 @@ class Elementwise(Optimizer):
             cls.__doc__ = _Doc(cls.__doc__)  # type: ignore[assignment]
 
     def __init__(self, params: ParamsT, options: dict[str, Any]) -> None:
-        order = [*self.checks, *(name for name in options if name not in ("self", "params", "__class__"))]
-        super().__init__(params, {name: options[name] for name in order if name in options})
+        super().__init__(params, self.named(options))
 
     @classmethod
     def default_group(cls) -> dict[str, Any]:
@@ -114,28 +113,19 @@ class Elementwise(Optimizer):
 
     def _plan(self, group: dict[str, Any]) -> Iterator[tuple]:
         """One parameter after the other: what its update needs, checked."""
-        if missing := [name for name in self.rule.hyper if name not in group]:
-            raise MissingError(
-                f"a parameter group lacks {', '.join(missing)}; set it, as in param_groups[0]['lr'] = 0.1"
-            )
-        self.check_group(group)
+        self._check_complete(group, self.rule.hyper)
         options = {name: group[name] if group["differentiable"] else _plain(group[name]) for name in self.rule.hyper}
         initial = self.initial(group)
         for p in group["params"]:
             g = p.grad
             if g is None:
                 continue
-            if g._array.shape != p._array.shape or g._array.dtype != p._array.dtype:
-                raise ValueError(
-                    f"a gradient is {shape_of(g)} {g.dtype}; it must be {shape_of(p)} {p.dtype}, like its parameter"
-                )
+            self._check_gradient(p)
             if group["differentiable"] and p.is_leaf and p.requires_grad:
                 raise RuntimeError(
                     "a leaf Variable that requires grad is being used in an in-place operation; "
                     "differentiable=True changes computed tensors, such as p.clone()"
                 )
-            if not p._array.flags.writeable:
-                raise ValueError("a parameter's memory is read-only; make the tensor from a copy of the array")
             state = self.state.get(p) or self._new_state(p, initial)
             self._check_state("of a parameter", state, p, initial)
             yield p, g, state, initial, options, group

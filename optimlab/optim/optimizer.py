@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from optimlab.autograd import enable_grad, no_grad
 from optimlab.checks import Check, MissingError
 from optimlab.hooks import RemovableHandle, add_hook
+from optimlab.operators import shape_of
 from optimlab.optim.engine import commit
 from optimlab.tensor import Tensor
 
@@ -206,6 +207,12 @@ class Optimizer:
             raise ValueError("optimizer contains a parameter group with duplicate parameters; give each parameter once")
         return group
 
+    @classmethod
+    def named(cls, arguments: dict[str, Any]) -> dict[str, Any]:
+        """A constructor's ``locals()`` as defaults: the options in the order of ``checks``, then any others."""
+        order = [*cls.checks, *(name for name in arguments if name not in ("self", "params", "__class__"))]
+        return {name: arguments[name] for name in order if name in arguments}
+
     # ---- stepping
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -230,6 +237,25 @@ class Optimizer:
             raise TypeError(f"Invalid closure: {closure!r}; closure must be a function that returns the loss, or None")
         with enable_grad():
             return closure()
+
+    def _check_complete(self, group: dict[str, Any], names: Iterable[str]) -> None:
+        """Raise MissingError unless the group has the options ``names``, and what ``check_group`` finds wrong."""
+        if missing := [name for name in names if name not in group]:
+            raise MissingError(
+                f"a parameter group lacks {', '.join(missing)}; set it, as in param_groups[0]['lr'] = 0.1"
+            )
+        self.check_group(group)
+
+    @staticmethod
+    def _check_gradient(p: Tensor) -> None:
+        """Raise ValueError unless p can be changed in place by its gradient."""
+        g = p.grad
+        if g is not None and (g._array.shape != p._array.shape or g._array.dtype != p._array.dtype):
+            raise ValueError(
+                f"a gradient is {shape_of(g)} {g.dtype}; it must be {shape_of(p)} {p.dtype}, like its parameter"
+            )
+        if not p._array.flags.writeable:
+            raise ValueError("a parameter's memory is read-only; make the tensor from a copy of the array")
 
     # ---- saving and loading
 
