@@ -205,7 +205,7 @@ CALLS = [  # anything else: a call on an optimizer, a schedule, a tensor, a laye
     (lambda: nn.Sequential(3), TypeError, "Module subclass", "argument 0"),
     (lambda: nn.Parameter([1.0]), TypeError, "must be a Tensor", "list"),
     (lambda: nn.Module()(1), NotImplementedError, "forward", "Module"),
-    (lambda: nn.ReLU().train("yes"), TypeError, "mode", "boolean"),
+    (lambda: nn.ReLU().train("yes"), ValueError, "mode", "boolean"),
     (lambda: nn.MSELoss("max"), ValueError, "'max'", "'mean'"),
     (lambda: nn.MSELoss()(ol.ones(2), [1.0]), TypeError, "target", "list"),
     (lambda: nn.CrossEntropyLoss()(ol.ones(2, 3), ol.ones(2)), TypeError, "integers", ".long()"),

@@ -1,10 +1,9 @@
-"""Layers: Linear, the activations, and Sequential, which runs them in a row.
+"""Layers: Linear and the activations.
 
 层。
 """
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 from optimlab.checks import Flag, Number
@@ -75,32 +74,3 @@ class Tanh(Module):
     def forward(self, input: Tensor) -> Tensor:
         """The activation's output."""
         return check_floats("input", input).tanh()
-
-
-class Sequential(Module):
-    """Modules run one after the other; ``net[0]`` is the first. 依次执行的模块。"""
-
-    def __init__(self, *modules: Module) -> None:
-        super().__init__()
-        for i, module in enumerate(modules):
-            if not isinstance(module, Module):
-                raise TypeError(
-                    f"{type(module).__name__} is not a Module subclass; argument {i} must be a Module, as ReLU()"
-                )
-            setattr(self, str(i), module)
-
-    def forward(self, input: Any) -> Any:
-        """The output of the last module."""
-        for module in self:
-            input = module(input)
-        return input
-
-    def __len__(self) -> int:
-        return len(self._modules)
-
-    def __iter__(self) -> Iterator[Module]:
-        return iter(list(self._modules.values()))
-
-    def __getitem__(self, index: Any) -> Any:
-        found = list(self._modules.values())[index]
-        return Sequential(*found) if isinstance(index, slice) else found
