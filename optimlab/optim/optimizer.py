@@ -93,6 +93,7 @@ class Optimizer:
     _hooks: dict[str, dict[int, Callable]]
     _running: list[Callable]
     _step_count: int
+    _loaded: tuple[int, list[dict[str, Any]], list[dict[str, Any]]]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "Optimizer":
         """What is not saved is there from the first: hooks, and the count of steps; __init__ may not be called at all."""
@@ -318,6 +319,12 @@ class Optimizer:
         )  # subclasses in torch's style fill in new options in __setstate__: there first
         twin.__dict__.update(self.__dict__)
         twin.__setstate__({"state": state, "param_groups": groups})
+        loaded = [{k: v if k == "params" else deepcopy(v) for k, v in group.items()} for group in twin.param_groups]
+        twin._loaded = (
+            self._step_count,
+            loaded,
+            loaded,
+        )  # a schedule that is built after this goes back to it as it loads
         commit([(self.__dict__.update, twin.__dict__)])
         for hook in self._hooks["load_state_dict_post"].values():
             hook(self)
