@@ -107,3 +107,33 @@ class Numbers:
         if len(value) != len(self.each):
             raise ValueError(f"Invalid {name}: {value!r}; {wanted}, not {len(value)}")
         return tuple(check(f"{name}[{i}]", x) for i, (check, x) in enumerate(zip(self.each, value, strict=True)))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of a few values, such as names; ``says`` is the text torch's message begins with, ``error`` what torch raises."""
+
+    values: tuple[Any, ...]
+    says: str = "Invalid {name}: {value!r}"
+    error: type[Exception] = ValueError
+
+    def __call__(self, name: str, value: Any) -> Any:
+        if isinstance(value, (str, type(None))) and value in self.values:
+            return value
+        raise self.error(
+            f"{self.says.format(name=name, value=value)}; {name} must be {self.allowed()}, not {value!r:.60}"
+        )
+
+    def allowed(self) -> str:
+        """The values in words."""
+        return " or ".join(map(repr, self.values))
+
+
+@dataclass(frozen=True)
+class Maybe:
+    """What ``check`` admits, or None."""
+
+    check: Check
+
+    def __call__(self, name: str, value: Any) -> Any:
+        return None if value is None else self.check(name, value)

@@ -2,7 +2,8 @@
 
 from optimlab.optim import lr_scheduler
 from optimlab.optim.adam import Adam, NAdam
+from optimlab.optim.curvature import LBFGS, ConjugateGradient
 from optimlab.optim.optimizer import Optimizer
 from optimlab.optim.sgd import ASGD, SGD
 
-__all__ = ["ASGD", "SGD", "Adam", "NAdam", "Optimizer", "lr_scheduler"]
+__all__ = ["ASGD", "LBFGS", "SGD", "Adam", "ConjugateGradient", "NAdam", "Optimizer", "lr_scheduler"]

@@ -1,0 +1,587 @@
+"""L-BFGS and conjugate gradients: against torch and scipy, at rest whatever happens, and what they refuse."""
+
+import copy
+import math
+import pickle
+import sys
+import warnings
+
+import numpy as np
+import pytest
+
+import optimlab as ol
+from cases import Lr
+from optimlab import optim
+from optimlab.lab.problems import BEALE, HIMMELBLAU, ROSENBROCK, quadratic
+from optimlab.optim.curvature import BETA, two_loop
+from optimlab.optim.linesearch import Trial, cubic_minimum, strong_wolfe
+from oracle import as_given, default_dtype
+
+LBFGS = [
+    {},
+    {"lr": 0.01},
+    {"lr": Lr(0.001)},
+    {"tolerance_grad": 1e-6},
+    {"line_search_fn": "strong_wolfe"},
+    {"history_size": 3},
+    {"max_iter": 5},
+    {"max_eval": 7},
+    {"lr": 0.5, "line_search_fn": "strong_wolfe"},
+    {"max_iter": 2, "max_eval": 3, "line_search_fn": "strong_wolfe"},
+]
+BOTH = [optim.LBFGS, optim.ConjugateGradient]
+
+
+def rosenbrock(p):
+    return (1 - p[0]) ** 2 + 100 * (p[1] - p[0] ** 2) ** 2
+
+
+def valley(torch, dtype):
+    """Rosenbrock's function, a hundredth of it, from (1.5, 1.5)."""
+    p = torch.tensor([1.5, 1.5], requires_grad=True)
+    return [p], lambda: rosenbrock(p) / 100
+
+
+def linear(torch, dtype):
+    """The square of a sum of 10 products of 5, as torch tests its optimizers on."""
+    draw = np.random.RandomState(2)
+    w, b, x = (
+        torch.tensor(draw.uniform(-1, 1, s).astype(dtype), requires_grad=s != (5,)) for s in ((10, 5), (10,), (5,))
+    )
+    return [w, b], lambda: ((w * x).sum(1) + b).pow(2).sum()
+
+
+def network(torch, dtype):
+    """2 inputs, 3 hidden units, 1 output, 8 examples."""
+    draw = np.random.RandomState(3)
+    w1, b1, w2, b2 = ps = [
+        torch.tensor(draw.standard_normal(s).astype(dtype), requires_grad=True) for s in ((2, 3), (3,), (3, 1), (1,))
+    ]
+    x, y = (torch.tensor(draw.standard_normal(s).astype(dtype)) for s in ((8, 2), (8, 1)))
+
+    def sigmoid(z):
+        return 1 / (1 + (-z).exp())
+
+    return ps, lambda: ((sigmoid(sigmoid(x @ w1 + b1) @ w2 + b2) - y) ** 2).mean()
+
+
+PROBLEMS = {valley: 20, linear: 10, network: 7}  # steps
+
+
+def run(torch, cls, problem, options, dtype="float64", steps=None):
+    """The parameters after every step, what steps returned, the number of evaluations, and the optimizer."""
+    with default_dtype(torch, dtype):
+        ps, f = problem(torch, dtype)
+        optimizer = cls(ps, **as_given(torch, options))
+        path, losses, calls = [], [], []
+
+        def closure():
+            calls.append(1)
+            optimizer.zero_grad()
+            loss = f()
+            loss.backward()
+            return loss
+
+        for _ in range(steps or PROBLEMS[problem]):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore" if torch is not ol else "error")  # torch warns of its own float(loss)
+                losses.append(optimizer.step(closure).item())
+            path.append(np.concatenate([p.detach().numpy().reshape(-1) for p in ps]))
+    return np.array(path), np.array(losses), len(calls), optimizer
+
+
+def minimise(cls, f, start, **options):
+    """One step of many iterations from ``start``; the point reached and the optimizer's counts."""
+    p = ol.tensor(np.array(start, np.float64), requires_grad=True)
+    optimizer = cls([p], **{"max_iter": 1000, "max_eval": 10000, **options})
+
+    def closure():
+        optimizer.zero_grad()
+        loss = f(p)
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    return p.detach().numpy(), optimizer.state[p]
+
+
+# ---- against torch and scipy
+
+
+@pytest.mark.parametrize("options", LBFGS, ids=str)
+@pytest.mark.parametrize("problem", PROBLEMS, ids=lambda f: f.__name__)
+def test_lbfgs_is_torchs(problem, options):
+    torch = pytest.importorskip("torch")
+    ours, our_losses, our_calls, optimizer = run(ol, optim.LBFGS, problem, options)
+    theirs, losses, calls, reference = run(torch, torch.optim.LBFGS, problem, options)
+    assert our_calls == calls
+    # dot products add up in another order; a direction is a difference of them, and the errors pass from step to step
+    scale = np.linalg.norm(theirs, axis=1)
+    assert (np.linalg.norm(ours - theirs, axis=1) <= 1e-8 * scale).all()
+    np.testing.assert_allclose(our_losses, losses, rtol=1e-8, atol=1e-15)
+    (state,), (expected,) = optimizer.state.values(), reference.state.values()
+    assert list(state) == list(expected) or set(state) == set(expected)
+    for key in ("func_evals", "n_iter"):
+        assert state[key] == expected[key], key
+    for key in ("old_dirs", "old_stps", "ro", "al"):
+        assert len(state.get(key, [])) == len(expected.get(key, [])), key
+
+
+@pytest.mark.parametrize("options", [{}, {"line_search_fn": "strong_wolfe"}], ids=str)
+def test_lbfgs_in_float32(options):
+    torch = pytest.importorskip("torch")
+    ours, *_ = run(ol, optim.LBFGS, linear, options, "float32")
+    theirs, *_ = run(torch, torch.optim.LBFGS, linear, options, "float32")
+    assert ours.dtype == np.float32
+    # the loss is a sum of squares: near its minimum float32 has half its digits, 3e-4, to offer
+    assert (np.linalg.norm(ours - theirs, axis=1) <= 3e-4 * np.linalg.norm(theirs, axis=1)).all()
+
+
+@pytest.mark.parametrize("options", [{}, {"line_search_fn": "strong_wolfe"}], ids=str)
+def test_state_dicts_go_both_ways(options):
+    torch = pytest.importorskip("torch")
+
+    def translated(value, tensor):
+        if isinstance(value, dict):
+            return {k: translated(v, tensor) for k, v in value.items()}
+        if isinstance(value, list):
+            return [translated(v, tensor) for v in value]
+        return tensor(value.detach().numpy()) if hasattr(value, "detach") else value
+
+    options = {"max_iter": 3, **options}
+    straight, _, calls, _ = run(torch, torch.optim.LBFGS, valley, options, steps=8)
+    for first, second in ((torch, ol), (ol, torch)):
+        path, _, early, before = run(first, first.optim.LBFGS, valley, options, steps=4)
+        with default_dtype(second, "float64"):
+            p = second.tensor(path[-1], requires_grad=True)
+            after = second.optim.LBFGS([p], **options)
+            after.load_state_dict(translated(before.state_dict(), second.tensor))
+            late = []
+
+            def closure(p=p, after=after, late=late):
+                late.append(1)
+                after.zero_grad()
+                loss = rosenbrock(p) / 100
+                loss.backward()
+                return loss
+
+            for _ in range(4):
+                after.step(closure)
+        np.testing.assert_allclose(p.detach().numpy(), straight[-1], rtol=1e-8)
+        assert early + len(late) == calls
+
+
+def test_lbfgs_on_rosenbrock():
+    """Superlinear: 46 evaluations to 3e-10, the last four of which gain as many digits as all before them."""
+    errors = {}
+    for n in (34, 37):
+        x, state = minimise(
+            optim.LBFGS, rosenbrock, (-1.2, 1), line_search_fn="strong_wolfe", max_iter=n, tolerance_change=0
+        )
+        errors[state["func_evals"]] = np.linalg.norm(x - 1)
+    assert errors.keys() == {43, 46} and errors[43] > 1e-5 and errors[46] < 3e-10
+
+
+@pytest.mark.parametrize("max_iter", [1, 2])
+def test_a_single_iteration_with_a_line_search_moves(max_iter):
+    """torch with max_iter=1 stays at (-1.2, 1) for ever: no evaluation is left for the line search."""
+    p = ol.tensor([-1.2, 1.0], dtype=ol.float64, requires_grad=True)
+    optimizer = optim.LBFGS([p], max_iter=max_iter, line_search_fn="strong_wolfe")
+
+    def closure():
+        optimizer.zero_grad()
+        loss = rosenbrock(p)
+        loss.backward()
+        return loss
+
+    losses = [optimizer.step(closure).item() for _ in range(60)]
+    assert losses == sorted(losses, reverse=True)
+    assert np.abs(p.detach().numpy() - 1).max() < 1e-4  # where the loss changes by less than tolerance_change
+
+
+def wood(p):
+    a, b, c, d = (p[i] for i in range(4))
+    return (
+        100 * (a**2 - b) ** 2
+        + (a - 1) ** 2
+        + (c - 1) ** 2
+        + 90 * (c**2 - d) ** 2
+        + 10.1 * ((b - 1) ** 2 + (d - 1) ** 2)
+        + 19.8 * (b - 1) * (d - 1)
+    )
+
+
+def powell(p):
+    a, b, c, d = (p[i] for i in range(4))
+    return (a + 10 * b) ** 2 + 5 * (c - d) ** 2 + (b - 2 * c) ** 4 + 10 * (a - d) ** 4
+
+
+def chained(p):
+    return (100 * (p[1:] - p[:-1] ** 2) ** 2 + (1 - p[:-1]) ** 2).sum()
+
+
+FUNCTIONS = [
+    (ROSENBROCK, (-1.2, 1)),
+    (BEALE, BEALE.start),
+    (HIMMELBLAU, HIMMELBLAU.start),
+    (quadratic(100.0), (4, 1)),
+    (wood, (-3, -1, -3, -1)),
+    (powell, (3, -1, 0, 1)),
+    (chained, (-1.2, 1) * 5),
+]
+
+
+@pytest.mark.parametrize(("f", "start"), FUNCTIONS, ids=lambda x: getattr(x, "name", getattr(x, "__name__", "")))
+def test_conjugate_gradients_need_no_more_than_scipys(f, start):
+    minimize = pytest.importorskip("scipy.optimize").minimize
+
+    def value_and_gradient(x):
+        p = ol.tensor(x, requires_grad=True)
+        loss = f(p)
+        loss.backward()
+        return loss.item(), p.grad.numpy()
+
+    theirs = minimize(value_and_gradient, start, jac=True, method="CG", options={"gtol": 1e-6})
+    for beta in BETA:
+        if beta == "hestenes-stiefel" and f is wood:  # it wanders there: 147 iterations to scipy's 63
+            continue
+        x, state = minimise(optim.ConjugateGradient, f, start, tolerance_grad=1e-6, tolerance_change=0, beta=beta)
+        assert state["n_iter"] <= 1.5 * theirs.nit, beta
+        assert np.abs(value_and_gradient(x)[1]).max() <= 1e-6, beta
+
+
+@pytest.mark.parametrize("beta", BETA)
+def test_conjugate_gradients_on_rosenbrock(beta):
+    x, state = minimise(optim.ConjugateGradient, rosenbrock, (-1.2, 1), beta=beta, tolerance_change=0)
+    assert state["func_evals"] < 150
+    assert np.abs(x - 1).max() < 1e-6
+
+
+# ---- the pieces
+
+
+def test_two_loop_is_the_update_of_the_docstring():
+    draw = np.random.default_rng(0)
+    n, gamma = 6, 0.3
+    S = draw.standard_normal((4, n))
+    Y = S + 0.3 * draw.standard_normal((4, n))
+    rho = [1 / (y @ s) for y, s in zip(Y, S, strict=True)]
+    eye = np.eye(n)
+    H = gamma * eye
+    for s, y, r in zip(S, Y, rho, strict=True):
+        H = (eye - r * np.outer(s, y)) @ H @ (eye - r * np.outer(y, s)) + r * np.outer(s, s)
+    q = draw.standard_normal(n)
+    np.testing.assert_allclose(two_loop(q, list(Y), list(S), rho, gamma)[0], H @ q, rtol=1e-12)
+    np.testing.assert_allclose(two_loop(Y[-1], list(Y), list(S), rho, gamma)[0], S[-1], rtol=1e-12)  # H y = s
+
+
+def test_all_conjugate_gradients_are_one_on_a_quadratic():
+    """With exact steps the directions are conjugate, β is the same by all three formulas, and n steps are enough."""
+    draw = np.random.default_rng(1)
+    A = draw.standard_normal((8, 8))
+    A = A @ A.T + np.eye(8)
+    x, d_, g_ = draw.standard_normal(8), None, None
+    for _ in range(8):
+        g = A @ x
+        d = -g
+        if d_ is not None:
+            betas = [beta(g, g_, d_) for beta in BETA.values()]
+            assert betas == pytest.approx([betas[0]] * 3, rel=1e-6)
+            d = -g + betas[0] * d_
+            assert abs(d @ A @ d_) < 1e-6 * abs(d @ A @ d)
+        x = x - (g @ d) / (d @ A @ d) * d
+        d_, g_ = d, g
+    assert np.abs(x).max() < 1e-8
+
+
+@pytest.mark.parametrize("first", [1e-3, 0.1, 1.0, 30.0, 1e4])
+@pytest.mark.parametrize("c2", [0.1, 0.9])
+def test_a_line_search_ends_where_both_conditions_hold(first, c2):
+    phis = {
+        "quartic": (lambda t: (t - 1) ** 4 + (t - 1) ** 2, lambda t: 4 * (t - 1) ** 3 + 2 * (t - 1)),
+        "steep": (lambda t: math.exp(min(t, 700.0)) - 5 * t, lambda t: math.exp(min(t, 700.0)) - 5),
+        "wavy": (lambda t: -math.sin(t) + t * t / 20, lambda t: -math.cos(t) + t / 10),
+    }
+    for name, (f, slope) in phis.items():
+        start = Trial(0, f(0), None, slope(0))
+        with np.errstate(all="ignore"):
+            best = strong_wolfe(
+                lambda t, f=f, slope=slope: Trial(t, f(t), None, np.float64(slope(t))),
+                start, np.float64(first), c1=1e-4, c2=c2, least=1e-12, most=60,
+            )  # fmt: skip
+        assert best.f <= start.f + 1e-4 * best.t * start.slope, name
+        assert abs(best.slope) <= c2 * abs(start.slope), name
+
+
+def test_a_line_search_comes_back_from_infinity():
+    def phi(t):
+        return Trial(t, math.inf, None, math.nan) if t > 2 else Trial(t, (t - 1) ** 2, None, 2 * (t - 1))
+
+    assert strong_wolfe(phi, phi(0), 1e3, c1=1e-4, c2=0.1, least=1e-12, most=60).t == pytest.approx(1, abs=0.1)
+
+
+def test_cubic_minimum():
+    def trial(t):
+        return Trial(t, t**3 - 3 * t, None, 3.0 * t**2 - 3)  # least at 1
+
+    for a, b in [(0, 2), (2, 0), (0.5, 1.5)]:
+        assert cubic_minimum(trial(a), trial(b)) == pytest.approx(1, abs=1e-12)
+    assert cubic_minimum(trial(0), trial(2), 1.5, 9) == 1.5
+    assert cubic_minimum(Trial(0, 0, None, -1.0), Trial(1, -9, None, -1.0)) <= 1
+    assert cubic_minimum(Trial(0, 0, None, 1.0), Trial(1, 0.5, None, 1.0)) == 0.5  # no minimum: the middle
+    assert cubic_minimum(trial(2), trial(2)) == 2
+
+
+# ---- at rest whatever happens
+
+
+class Failing:
+    """A closure on Rosenbrock's function that fails at its n-th call."""
+
+    def __init__(self, p, optimizer, n, failure):
+        self.p, self.optimizer, self.left, self.failure = p, optimizer, n, failure
+
+    def __call__(self):
+        self.left -= 1
+        self.optimizer.zero_grad()
+        if self.left == 0 and isinstance(self.failure, type):
+            raise self.failure
+        loss = rosenbrock(self.p)
+        loss.backward()
+        return loss + self.failure if self.left == 0 else loss
+
+
+@pytest.mark.parametrize("failure", [ZeroDivisionError, KeyboardInterrupt, math.nan, -math.inf])
+@pytest.mark.parametrize("options", [{}, {"line_search_fn": "strong_wolfe"}, "cg"], ids=str)
+def test_a_failing_closure_leaves_the_last_accepted_iteration(options, failure):
+    """Wherever it fails: what is left is a step that took fewer iterations, and it goes on as if nothing had been."""
+
+    def start():
+        p = ol.tensor([-1.2, 1.0], dtype=ol.float64, requires_grad=True)
+        if options == "cg":
+            return p, optim.ConjugateGradient([p], max_iter=100)
+        return p, optim.LBFGS([p], max_iter=100, **({"lr": 0.1} | options))
+
+    accepted = {}
+    for n in range(1, 12):  # what n iterations reach, by the number of them
+        p, optimizer = start()
+        optimizer.param_groups[0]["max_iter"] = n
+        optimizer.step(Failing(p, optimizer, -1, None))
+        accepted[n] = p.tolist()
+    for n in range(1, 12):
+        p, optimizer = start()
+        with pytest.raises(failure if isinstance(failure, type) else FloatingPointError):
+            optimizer.step(Failing(p, optimizer, n, failure))
+        state = optimizer.state.get(p)
+        if state is None:
+            assert p.tolist() == [-1.2, 1.0]
+            continue
+        reached = accepted[state["n_iter"]]
+        assert p.tolist() == reached and ol.is_grad_enabled()
+        assert optimizer.step(Failing(p, optimizer, -1, None)).item() == rosenbrock(reached)
+
+
+def test_a_signal_at_any_instruction_leaves_an_accepted_iteration():
+    """Interrupted between any two instructions of the optimizer, it rests at an iteration, with the state of that iteration."""
+    ours = ("curvature.py", "linesearch.py", "commit.py")
+
+    class Stop(BaseException):
+        pass
+
+    def attempt(cls, options, point):
+        p = ol.tensor([-1.2, 1.0], dtype=ol.float64, requires_grad=True)
+        optimizer = cls([p], **options)
+        grad = ol.tensor([0.0, 0.0], dtype=ol.float64)
+
+        def closure():
+            x, y = p.tolist()
+            grad.numpy()[:] = [-2 * (1 - x) - 400 * x * (y - x * x), 200 * (y - x * x)]
+            p.grad = grad
+            return rosenbrock([x, y])
+
+        left = point
+
+        def trace(frame, event, arg):
+            nonlocal left
+            if not frame.f_code.co_filename.endswith(ours):
+                return None
+            frame.f_trace_opcodes = True
+            if event in ("line", "opcode"):
+                left -= 1
+                if left == 0:
+                    raise Stop
+            return trace
+
+        before = sys.gettrace()
+        sys.settrace(trace)
+        stopped = True
+        try:
+            optimizer.step(closure)
+            stopped = False
+        except Stop:
+            pass
+        finally:
+            sys.settrace(before)
+            ol.set_grad_enabled(True)  # the interrupt may fall into no_grad's own way out
+        state = {k: v for k, v in optimizer.state.get(p, {}).items() if k != "func_evals"}
+        return stopped, p.tolist(), repr(state)
+
+    for cls, options in [
+        (optim.LBFGS, {"max_iter": 2, "lr": 0.1, "max_eval": 9}),
+        (optim.LBFGS, {"max_iter": 2, "line_search_fn": "strong_wolfe", "max_eval": 9}),
+        (optim.ConjugateGradient, {"max_iter": 2, "max_eval": 9}),
+    ]:
+        rests = [([-1.2, 1.0], "{}")] + [attempt(cls, options | {"max_iter": n}, -1)[1:] for n in (1, 2)]
+        seen, point = set(), 1
+        while (result := attempt(cls, options, point))[0]:
+            assert result[1:] in rests, point
+            seen.add(rests.index(result[1:]))
+            point += 19  # every instruction would take a minute
+        assert seen == {0, 1, 2} and point > 1000
+
+
+# ---- what it refuses
+
+
+def make(cls, **options):
+    return cls([ol.tensor([1.0, 2.0], requires_grad=True)], **options)
+
+
+@pytest.mark.parametrize("cls", BOTH)
+@pytest.mark.parametrize(
+    ("closure", "wanted", "words"),
+    [
+        (None, TypeError, "needs a function"),
+        (5, TypeError, "Invalid closure: 5"),
+        (lambda: None, TypeError, "Invalid loss: None"),
+        (lambda: "0.1", TypeError, "must return the loss"),
+        (lambda: True, TypeError, "must return the loss"),
+        (lambda: ol.ones(2), ValueError, "2 elements"),
+        (lambda: ol.ones(2), RuntimeError, "cannot be converted to Scalar"),
+        (lambda: 1j, TypeError, "complex"),
+    ],
+)
+def test_bad_closures(cls, closure, wanted, words):
+    optimizer = make(cls)
+    with pytest.raises(wanted, match=words):
+        optimizer.step(closure)
+    (p,) = optimizer.param_groups[0]["params"]
+    assert p.tolist() == [1, 2] and not optimizer.state
+    with pytest.raises(TypeError, match="closure"):
+        optimizer.step()
+    with pytest.raises(RuntimeError, match="inside step"):
+        optimizer.step(lambda: optimizer.step(lambda: 1.0))
+
+
+@pytest.mark.parametrize("cls", BOTH)
+def test_a_closure_may_return_a_number_and_must_call_backward(cls):
+    optimizer = make(cls)
+    (p,) = optimizer.param_groups[0]["params"]
+
+    def closure():
+        p.grad = p.detach().clone()
+        return (p.detach() ** 2).sum().item() / 2
+
+    assert optimizer.step(closure) == 2.5
+    assert p.tolist() == pytest.approx([0, 0], abs=1e-4)
+    with pytest.warns(UserWarning, match="no gradient") as caught:
+        make(cls).step(lambda: 1.0)
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    ("cls", "options", "wanted", "words"),
+    [
+        (optim.LBFGS, {"lr": -1}, ValueError, "Invalid learning rate: -1"),
+        (optim.LBFGS, {"lr": ol.ones(2)}, ValueError, "Tensor lr must be 1-element"),
+        (optim.LBFGS, {"max_iter": -1}, ValueError, "max_iter must be an integer >= 1"),
+        (optim.LBFGS, {"max_iter": 2.5}, TypeError, "max_iter must be an integer"),
+        (optim.LBFGS, {"max_eval": 0}, ValueError, "max_eval must be an integer >= 1"),
+        (optim.LBFGS, {"history_size": 0}, ValueError, "history_size must be an integer >= 1"),
+        (optim.LBFGS, {"tolerance_grad": -1}, ValueError, "tolerance_grad must be a finite number >= 0"),
+        (optim.LBFGS, {"tolerance_change": math.nan}, ValueError, "tolerance_change must be"),
+        (optim.LBFGS, {"line_search_fn": "wolfe"}, RuntimeError, "only 'strong_wolfe' is supported"),
+        (optim.LBFGS, {"line_search_fn": "wolfe"}, ValueError, "must be None or 'strong_wolfe'"),
+        (optim.ConjugateGradient, {"beta": "fr"}, ValueError, "'fletcher-reeves' or 'polak-ribiere'"),
+        (optim.ConjugateGradient, {"beta": 1}, ValueError, "Invalid beta: 1"),
+        (optim.ConjugateGradient, {"restart": 0}, ValueError, "restart must be an integer >= 1"),
+        (optim.ConjugateGradient, {"max_iter": None}, TypeError, "max_iter must be an integer"),
+    ],
+)
+def test_bad_options(cls, options, wanted, words):
+    with pytest.raises(wanted, match=words):
+        make(cls, **options)
+
+
+@pytest.mark.parametrize("cls", BOTH)
+def test_one_group_only(cls):
+    a, b = ol.tensor([1.0], requires_grad=True), ol.tensor([1.0], requires_grad=True)
+    with pytest.raises(ValueError, match=r"doesn't support per-parameter options \(parameter groups\)"):
+        cls([{"params": [a]}, {"params": [b]}])
+    optimizer = cls([a])
+    with pytest.raises(ValueError, match="doesn't support per-parameter options"):
+        optimizer.add_param_group({"params": [b]})
+    assert len(optimizer.param_groups) == 1
+
+
+@pytest.mark.parametrize("cls", BOTH)
+def test_saved_copied_and_pickled_it_goes_on_alike(cls):
+    def go_on(optimizer, steps):
+        (p,) = optimizer.param_groups[0]["params"]
+        for _ in range(steps):
+            optimizer.step(Failing(p, optimizer, -1, None))
+        return p.tolist()
+
+    def start():
+        return cls([ol.tensor([-1.2, 1.0], dtype=ol.float64, requires_grad=True)], max_iter=3)
+
+    straight = go_on(start(), 8)
+    half = start()
+    go_on(half, 4)
+    again = start()
+    again.param_groups[0]["params"][0].data = half.param_groups[0]["params"][0].detach().clone()
+    again.load_state_dict(half.state_dict())
+    for twin in (copy.deepcopy(half), pickle.loads(pickle.dumps(half)), again):
+        assert go_on(twin, 4) == straight
+
+
+def test_a_state_that_does_not_fit_is_refused():
+    p = ol.tensor([-1.2, 1.0], requires_grad=True)
+    optimizer = optim.LBFGS([p], max_iter=3)
+    optimizer.step(Failing(p, optimizer, -1, None))
+    good = optimizer.state_dict()
+    for change, wanted, words in [
+        ({"d": None}, TypeError, "d of parameter 0 must be a Tensor"),
+        ({"d": ol.ones(3)}, ValueError, r"\(3,\)"),
+        ({"old_dirs": []}, ValueError, "must be of one length"),
+        ({"n_iter": -1}, ValueError, "n_iter"),
+        ({"ro": ["x"]}, TypeError, "ro"),
+    ]:
+        bad = {**good, "state": {0: {**good["state"][0], **change}}}
+        with pytest.raises(wanted, match=words):
+            optimizer.load_state_dict(bad)
+    bad = {**good, "state": {0: {k: v for k, v in good["state"][0].items() if k != "t"}}}
+    with pytest.raises(KeyError, match="lacks t"):
+        optimizer.load_state_dict(bad)
+    optimizer.state[p]["d"] = ol.ones(3)
+    with pytest.raises(ValueError, match="must be"):
+        optimizer.step(Failing(p, optimizer, -1, None))
+
+
+@pytest.mark.parametrize("cls", BOTH)
+def test_odd_parameters(cls):
+    """No gradient, zero elements, a scalar, a transposed matrix, two dtypes: all in one vector."""
+    matrix = ol.tensor(np.arange(6.0).reshape(2, 3).T, requires_grad=True)
+    single = ol.tensor(np.float32(3.0), requires_grad=True)
+    empty, idle = ol.zeros(0, requires_grad=True), ol.tensor([5.0], requires_grad=True)
+    optimizer = cls([empty, matrix, single, idle])
+
+    def closure():
+        optimizer.zero_grad()
+        loss = (matrix**2).sum() + (single - 1) ** 2 + empty.sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    assert np.abs(matrix.detach().numpy()).max() < 1e-5 and single.item() == pytest.approx(1, abs=1e-5)
+    assert idle.tolist() == [5] and single.dtype is ol.float32 and matrix.dtype is ol.float64
