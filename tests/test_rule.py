@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 
 from optimlab import optim
+from optimlab.optim import adam, elementwise
 from optimlab.optim.rule import LETTERS, Rule
 
-RULES = [optim.SGD, optim.ASGD, optim.Adam, optim.NAdam]
+RULES = [optim.SGD, optim.ASGD, optim.Rprop, optim.Adagrad, optim.Adadelta, optim.RMSprop]
+RULES += [optim.Adam, optim.Adamax, optim.NAdam, optim.RAdam]
 OPTIONS = {  # enough option sets to run every line of a rule
     optim.SGD: [
         {},
@@ -27,6 +29,22 @@ OPTIONS = {  # enough option sets to run every line of a rule
         {},
         {"weight_decay": 0.2, "t0": 1, "t": 3},
         {"lambd": 0.3, "alpha": 0.6, "t0": 0, "t": 3},
+    ],
+    optim.Rprop: [{}, {"etas": (0.25, 1.5), "step_sizes": (0.001, 0.3)}],
+    optim.Adagrad: [{}, {"lr_decay": 0.2, "weight_decay": 0.2, "eps": 0.1, "initial_accumulator_value": 0.1, "t": 5}],
+    optim.Adadelta: [{}, {"rho": 0.5, "eps": 0.1, "weight_decay": 0.2}],
+    optim.RMSprop: [
+        {},
+        {"weight_decay": 0.2, "alpha": 0.5},
+        {"momentum": 0.9, "eps": 0.1},
+        {"momentum": 0.9, "centered": True, "weight_decay": 0.2},
+    ],
+    optim.Adamax: [{}, {"betas": (0.5, 0.75), "eps": 0.1, "weight_decay": 0.2, "t": 7}],
+    optim.RAdam: [
+        {},
+        {"betas": (0.5, 0.75), "weight_decay": 0.2, "t": 7},
+        {"t": 6, "weight_decay": 0.2, "decoupled_weight_decay": True},
+        {"t": 5, "eps": 0.1},
     ],
     optim.NAdam: [
         {},
@@ -41,6 +59,7 @@ OPTIONS = {  # enough option sets to run every line of a rule
         {"amsgrad": True, "weight_decay": 0.2, "eps": 0.1},
     ],
 }
+PAIRS = {"betas": ("beta1", "beta2"), "etas": ("eta_minus", "eta_plus"), "step_sizes": ("low", "high")}
 CASES = [(cls, options) for cls in RULES for options in OPTIONS[cls]]
 
 
@@ -48,8 +67,9 @@ class Formula:
     """Evaluates the LaTeX of a formula: a reader of its own, which knows nothing of how it was written."""
 
     TOKEN = re.compile(
-        r"\\frac|\\sqrt|\\max|\\left\(|\\right\)|\\,|[-+,{}^]|\d+(?:\.\d+)?"
-        r"|(?:\\bar\{p\}|\\[A-Za-z]+(?:_\d)?|[a-z](?:_0)?)(?:\^\{\\max\})?'*(?:_\{[^{}]*\})?"
+        r"\\(?:frac|sqrt|max|min)(?![a-z])|\\(?:left|right)[()|]|\\(?:begin|end)\{cases\}|\\text\{else\}|\\\\|\\,"
+        r"|[-+,{}^&<>]|\d+(?:\.\d+)?"
+        r"|(?:\\bar\{p\}|\\[A-Za-z]+(?:_\d)?|[a-z](?:_0)?)(?:\^\{(?:\\max|[-+])\})?'*(?:_\{[^{}]*\})?"
     )
 
     def __init__(self, text, values):
@@ -91,19 +111,33 @@ class Formula:
         assert self.take(closing)
         return value
 
+    def case(self):
+        value = self.sum()
+        assert self.take("&")
+        if self.take(r"\text{else}"):
+            assert self.take(r"\end{cases}")
+            return value
+        left, sign, right = self.sum(), self.take("<", ">"), self.sum()
+        assert self.take("\\\\")
+        return np.where(left < right if sign == "<" else left > right, value, self.case())
+
     def atom(self):
         if self.take(r"\frac"):
             above = self.group()
             return above / self.group()
         if self.take(r"\sqrt"):
             return np.sqrt(self.group())
-        if self.take(r"\max"):
+        if extreme := self.take(r"\max", r"\min"):
             assert self.take(r"\left(")
             a = self.sum()
             assert self.take(",") and self.take(r"\,")
             b = self.sum()
             assert self.take(r"\right)")
-            return np.maximum(a, b)
+            return np.maximum(a, b) if extreme == r"\max" else np.minimum(a, b)
+        if self.take(r"\begin{cases}"):
+            return self.case()
+        if self.tokens[0] == r"\left|":
+            return abs(self.group(r"\left|", r"\right|"))
         if self.tokens[0] == "{":
             return self.group()
         if self.tokens[0] == r"\left(":
@@ -122,7 +156,8 @@ def test_parsed_back_it_gives_the_rules_numbers(cls, options):
 
     symbols = {LETTERS[k] + ("_{t}" if k == "g" else "_{t-1}"): v for k, v in arrays.items() if v is not None}
     symbols |= {LETTERS[k]: v for k, v in scalars.items() if k in LETTERS}
-    symbols |= {rf"\beta_{i + 1}": b for i, b in enumerate(scalars.get("betas", ()))}
+    for pair, names in PAIRS.items():
+        symbols |= {LETTERS[name]: number for name, number in zip(names, scalars.get(pair, ()), strict=False)}
     read = Formula(cls.rule.latex(**options), symbols).values
     for letter in ("p", *cls.rule.letters):
         if new[letter] is not None and f"{LETTERS[letter]}_{{t}}" in read:
@@ -139,7 +174,7 @@ def mutants(function):
     for i in itertools.count():
         tree = ast.parse(source)
         nodes = [n for n in ast.walk(tree.body[0]) if isinstance(n, (ast.BinOp, ast.Attribute, ast.Constant))]
-        nodes = [n for n in nodes if not isinstance(n, ast.Constant) or isinstance(n.value, (int, float))]
+        nodes = [n for n in nodes if not isinstance(n, ast.Constant) or type(n.value) in (int, float)]
         nodes = [n for n in nodes if not isinstance(n, ast.Attribute) or n.attr in names]
         if i == len(nodes):
             return
@@ -163,7 +198,7 @@ def mutated(function, folder):
         module = importlib.util.module_from_spec(spec)
         module.__dict__.update({k: v for k, v in function.__globals__.items() if not k.startswith("__")})
         spec.loader.exec_module(module)
-        yield change, module.rule
+        yield change, getattr(module, function.__name__)
 
 
 @pytest.mark.parametrize("cls", RULES)
@@ -177,6 +212,30 @@ def test_formula_changes_with_every_operator(cls, tmp_path):
             assert formulas(Rule(function, cls)) != original, change
             count += 1
     assert count >= 8
+
+
+def test_formula_changes_with_every_operator_of_weight_decay(tmp_path, monkeypatch):
+    def formulas():
+        return [optim.Adam.rule.latex(weight_decay=0.1, decoupled_weight_decay=d) for d in (True, False)]
+
+    original, count = formulas(), 0
+    for change, function in mutated(elementwise.decay, tmp_path):
+        monkeypatch.setattr(adam, "decay", function)
+        assert formulas() != original, change
+        count += 1
+    assert count == 6  # 2 of g + λp, 4 of p (1 - ηλ)
+
+
+def test_a_shared_part_keeps_its_names(tmp_path, monkeypatch):
+    (tmp_path / "swapped.py").write_text(
+        "from optimlab.optim.elementwise import decay\n"
+        "def rule(p, g, *, lr, weight_decay):\n    g, p = decay(g, p, lr, weight_decay)\n    return {'p': p - lr * g}\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    import swapped
+
+    with pytest.raises(TypeError, match=r"must be called as p, g = decay\(p, g, lr, weight_decay"):
+        Rule(swapped.rule, optim.SGD).latex()
 
 
 def test_what_is_shown():

@@ -41,6 +41,7 @@ LAYERS = [
         "optim.optimizer",
         "optim.elementwise",
         "optim.sgd",
+        "optim.adaptive",
         "optim.adam",
         "optim.matrix",
         "optim.linesearch",

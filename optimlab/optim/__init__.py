@@ -1,9 +1,26 @@
 """Optimizers and learning-rate schedules under torch.optim's names. 优化器与学习率调度器。"""
 
 from optimlab.optim import lr_scheduler
-from optimlab.optim.adam import Adam, NAdam
+from optimlab.optim.adam import Adam, Adamax, AdamW, NAdam, RAdam
+from optimlab.optim.adaptive import Adadelta, Adagrad, RMSprop
 from optimlab.optim.curvature import LBFGS, ConjugateGradient
 from optimlab.optim.optimizer import Optimizer
-from optimlab.optim.sgd import ASGD, SGD
+from optimlab.optim.sgd import ASGD, SGD, Rprop
 
-__all__ = ["ASGD", "LBFGS", "SGD", "Adam", "ConjugateGradient", "NAdam", "Optimizer", "lr_scheduler"]
+__all__ = [
+    "ASGD",
+    "LBFGS",
+    "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "ConjugateGradient",
+    "NAdam",
+    "Optimizer",
+    "RAdam",
+    "RMSprop",
+    "Rprop",
+    "lr_scheduler",
+]

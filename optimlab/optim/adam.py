@@ -22,21 +22,20 @@ class Adam(Elementwise):
     ``amsgrad`` divides by the largest v so far.
 
     Arguments:
-        params: iterable of tensors, of (name, tensor) pairs, or of dicts with "params" and options of their own.
+        {params}
         lr: learning rate η, >= 0; about the size of a step. A one-element tensor is changed in place by schedules.
-        betas: (β₁, β₂), each in [0, 1): how much of the two running means a step keeps. Floats, or two tensors.
-        eps: ε, >= 0; added to the denominator outside the root.
-        weight_decay: λ, >= 0.
+        {betas}
+        {eps}
+        {weight_decay}
         amsgrad: keep the maximum of v (Reddi et al.).
-        maximize: climb instead of descending.
-        foreach, capturable, fused: accepted for torch's sake, without effect.
-        differentiable: let gradients flow through the step.
+        {ignored}
+        {maximize}
+        {differentiable}
         decoupled_weight_decay: decay p itself, not through the gradient.
 
-    State: ``state[p]["step"]``, a number of steps as a 0-d tensor; ``"exp_avg"`` m and ``"exp_avg_sq"`` v, like p; with
-    amsgrad ``"max_exp_avg_sq"``, like p.
+    State: {step}; ``"exp_avg"`` m and ``"exp_avg_sq"`` v, like p; with amsgrad ``"max_exp_avg_sq"``, like p.
 
-    Raises TypeError for an argument of a wrong kind, ValueError for one out of range.
+    {raises}
 
     torch and the paper: torch keeps the maximum of AMSGrad before the bias correction; Reddi et al. have no correction.
 
@@ -108,12 +107,180 @@ class Adam(Elementwise):
         return {"p": p - step_size * m / denominator, "m": m, "v": v, "v_max": v_max}
 
 
-class NAdam(Elementwise):
-    """Adam with Nesterov's momentum: the mean looks one step ahead. 带 Nesterov 动量的 Adam：均值提前看一步。
+class AdamW(Adam):
+    """Adam whose weight decay is decoupled: p shrinks by itself, whatever the size of its gradients.
+    权重衰减与梯度解耦的 Adam：参数自身按比例缩小，与梯度大小无关。
 
     Update:
 
     {update}
+
+    Arguments:
+        {params}
+        {lr}
+        {betas}
+        {eps}
+        weight_decay: λ, >= 0; a step shrinks p by the factor 1 - ηλ, ahead of everything else.
+        amsgrad: keep the maximum of v (Reddi et al.).
+        {maximize}
+        {differentiable}
+        {ignored}
+
+    State: that of Adam.
+
+    {raises}
+
+    torch and the paper: torch decays by ηλ, with the whole learning rate; the paper by λ times the schedule's factor alone. So
+    the paper's λ is torch's times the first learning rate.
+
+    Source: Loshchilov, Hutter, "Decoupled Weight Decay Regularization", ICLR 2019.
+
+    >>> from optimlab import optim, tensor
+    >>> p = tensor([1.0], requires_grad=True)
+    >>> opt = optim.AdamW([p], lr=0.1, weight_decay=0.5)
+    >>> p.grad = tensor([0.0])
+    >>> opt.step()  # Adam with the same λ would go a whole 0.1
+    >>> p
+    tensor([0.9500], requires_grad=True)
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: Any = 1e-3,
+        betas: tuple[Any, Any] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        Elementwise.__init__(self, params, locals() | {"decoupled_weight_decay": True})
+
+    @classmethod
+    def check_group(cls, group: dict[str, Any]) -> None:
+        super().check_group(group)
+        if not group["decoupled_weight_decay"]:
+            raise ValueError("AdamW has decoupled_weight_decay=True; a state or group of Adam belongs in optim.Adam")
+
+
+class Adamax(Elementwise):
+    """Adam with a maximum in place of the root mean square: divide by the largest gradient, slowly forgotten.
+    用“缓慢遗忘的最大梯度”代替均方根的 Adam。
+
+    Update:
+
+    {update}
+
+    Arguments:
+        {params}
+        {lr}
+        {betas}
+        eps: ε, >= 0; added to the size of each gradient.
+        {weight_decay}
+        {ignored}
+        {maximize}
+        {differentiable}
+
+    State: {step}; ``"exp_avg"`` m and ``"exp_inf"`` u, like p.
+
+    {raises}
+
+    torch and the paper: the paper has no ε, so where the first gradient is 0 it divides 0 by 0.
+
+    Source: Kingma, Ba, "Adam: A Method for Stochastic Optimization", section 7.1, ICLR 2015.
+
+    >>> from optimlab import optim, tensor
+    >>> p = tensor([1.0], requires_grad=True)
+    >>> opt = optim.Adamax([p], lr=0.1)
+    >>> for g in (3.0, 0.3):
+    ...     p.grad = tensor([g])
+    ...     opt.step()
+    >>> p
+    tensor([0.8473], requires_grad=True)
+    """
+
+    letters = {"m": "exp_avg", "u": "exp_inf"}
+    checks = {
+        "lr": LR,
+        "betas": Numbers(BETAS),
+        "eps": EPS,
+        "weight_decay": WEIGHT_DECAY,
+        **flags("foreach", "maximize", "differentiable", "capturable"),
+    }
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: Any = 2e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        foreach: bool | None = None,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        capturable: bool = False,
+    ) -> None:
+        super().__init__(params, locals())
+
+    @staticmethod
+    def initial(group: dict[str, Any]) -> dict[str, Any]:
+        return {"m": 0.0, "u": 0.0}
+
+    @staticmethod
+    def rule(p, g, m, u, *, t, lr, betas, eps, weight_decay):
+        beta1, beta2 = betas
+        p, g = decay(p, g, lr, weight_decay)
+        m = beta1 * m + (1 - beta1) * g
+        u = np.maximum(beta2 * u, np.abs(g) + eps)
+        step_size = lr / (1 - beta1**t)
+        return {"p": p - step_size * m / u, "m": m, "u": u}
+
+
+class NAdam(Elementwise):
+    """Adam with Nesterov's momentum: the step is taken with the mean of one step ahead.
+    带 Nesterov 动量的 Adam：用提前一步的均值来走。
+
+    Update:
+
+    {update}
+
+    The momentum μ_t warms up, from about half of β₁ to β₁.
+
+    Arguments:
+        {params}
+        {lr}
+        {betas}
+        {eps}
+        {weight_decay}
+        momentum_decay: ψ, >= 0; how fast the momentum warms up.
+        decoupled_weight_decay: decay p itself, not through the gradient, as AdamW does.
+        {ignored}
+        {maximize}
+        {differentiable}
+
+    State: {step}; ``"mu_product"`` Π, 0-d, the product of all μ so far; ``"exp_avg"`` m and ``"exp_avg_sq"`` v, like p.
+
+    {raises}
+
+    torch and the paper: the paper leaves the schedule of μ open, and proposes this one. torch keeps Π in the default dtype,
+    float32, also for float64 parameters; here it has the wider of the two.
+
+    Source: Dozat, "Incorporating Nesterov Momentum into Adam", ICLR 2016, workshop track.
+
+    >>> from optimlab import optim, tensor
+    >>> p = tensor([1.0], requires_grad=True)
+    >>> opt = optim.NAdam([p], lr=0.1)
+    >>> for g in (3.0, 0.3):
+    ...     p.grad = tensor([g])
+    ...     opt.step()
+    >>> p
+    tensor([0.8777], requires_grad=True)
     """
 
     letters = {"m": "exp_avg", "v": "exp_avg_sq"}
@@ -161,3 +328,89 @@ class NAdam(Elementwise):
         p = p - lr * (1 - mu) / (1 - mu_product) * g / denominator
         p = p - lr * mu_next / (1 - mu_product * mu_next) * m / denominator
         return {"p": p, "m": m, "v": v, "mu_product": mu_product}
+
+
+class RAdam(Elementwise):
+    """Adam that waits for its denominator: while few squares have been seen, it steps with the mean alone.
+    会等待分母的 Adam：梯度平方还没看够时，只用均值来走。
+
+    Update (once ρ_t > 5):
+
+    {update}
+
+    ρ_t is about the number of squares that v averages. While it is at most 5 the step has neither denominator nor r; at the
+    default β₂ the first step with them is t = 6. Then r grows from nearly 0 to 1, which is a warm-up.
+
+    Arguments:
+        {params}
+        {lr}
+        {betas}
+        eps: ε, >= 0; added to the root of v, ahead of the bias correction.
+        {weight_decay}
+        decoupled_weight_decay: decay p itself, not through the gradient, as AdamW does.
+        {ignored}
+        {maximize}
+        {differentiable}
+
+    State: {step}; ``"exp_avg"`` m and ``"exp_avg_sq"`` v, like p.
+
+    {raises}
+
+    torch and the paper: the paper divides as soon as ρ_t > 4, torch when ρ_t > 5; the paper has no ε.
+
+    Source: Liu, Jiang, He, Chen, Liu, Gao, Han, "On the Variance of the Adaptive Learning Rate and Beyond", ICLR 2020.
+
+    >>> from optimlab import optim, tensor
+    >>> p = tensor([1.0], requires_grad=True)
+    >>> opt = optim.RAdam([p], lr=0.1)
+    >>> for _ in range(6):  # five steps of a whole gradient, then one of a small share
+    ...     p.grad = tensor([1.0])
+    ...     opt.step()
+    >>> p
+    tensor([0.4974], requires_grad=True)
+    """
+
+    letters = {"m": "exp_avg", "v": "exp_avg_sq"}
+    shown = {"t": 9}
+    checks = {
+        "lr": LR,
+        "betas": Numbers(BETAS),
+        "eps": EPS,
+        "weight_decay": WEIGHT_DECAY,
+        **flags("maximize", "foreach", "capturable", "decoupled_weight_decay", "differentiable"),
+    }
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: Any = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        decoupled_weight_decay: bool = False,
+        *,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+    ) -> None:
+        super().__init__(params, locals())
+
+    @staticmethod
+    def initial(group: dict[str, Any]) -> dict[str, Any]:
+        return {"m": 0.0, "v": 0.0}
+
+    @staticmethod
+    def rule(p, g, m, v, *, t, lr, betas, eps, weight_decay, decoupled_weight_decay):
+        beta1, beta2 = betas
+        p, g = decay(p, g, lr, weight_decay, decoupled_weight_decay)
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * g**2
+        step_size = lr / (1 - beta1**t)
+        rho_inf = 2 / (1 - beta2) - 1
+        rho = rho_inf - 2 * t * beta2**t / (1 - beta2**t)
+        if rho <= 5:
+            return {"p": p - step_size * m, "m": m, "v": v}
+        rectified = ((rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho)) ** 0.5
+        denominator = (np.sqrt(v) + eps) / (1 - beta2**t) ** 0.5
+        return {"p": p - step_size * rectified * m / denominator, "m": m, "v": v}

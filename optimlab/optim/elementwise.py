@@ -50,15 +50,33 @@ class Betas(Numbers):
         return tuple(value) if kinds == {Tensor} else numbers
 
 
+WORDS = {  # what docstrings say of what is the same in every class; {name} in a docstring stands for its line
+    "params": 'params: iterable of tensors, of (name, tensor) pairs, or of dicts with "params" and options of their own.',
+    "lr": "lr: learning rate η, >= 0; a one-element tensor is changed in place by schedules.",
+    "betas": "betas: (β₁, β₂), each in [0, 1): how much of its two running values a step keeps.",
+    "eps": "eps: ε, >= 0; added to the denominator, outside the root.",
+    "weight_decay": "weight_decay: λ, >= 0; adds λp to the gradient (an L2 penalty of λ/2 · p²).",
+    "maximize": "maximize: climb instead of descending; turns the gradient round before anything else.",
+    "differentiable": "differentiable: let gradients flow through the step.",
+    "step": '``state[p]["step"]``, the number of steps as a 0-d tensor of the default dtype',
+    "raises": "Raises TypeError for an argument of a wrong kind, ValueError for one out of range.",
+}
+
+
 class _Doc:
-    """A docstring that typesets its formula when it is read."""
+    """A docstring that typesets its formula, and fills in ``WORDS``, when it is read."""
 
     def __init__(self, text: str) -> None:
         self.text = text
 
     def __get__(self, instance: Any, owner: Any) -> str:
-        formula = owner.rule.latex(**owner.shown).replace("\n", "\n    ")
-        return self.text.replace("{update}", formula)
+        ignored = ", ".join(name for name in ("foreach", "capturable", "fused") if name in owner.checks)
+        words = WORDS | {"ignored": f"{ignored}: accepted for torch's sake, without effect."}
+        words["update"] = owner.rule.latex(**owner.shown).replace("\n", "\n    ")
+        text = self.text
+        for name, word in words.items():
+            text = text.replace(f"{{{name}}}", word)
+        return text
 
 
 class Elementwise(Optimizer):

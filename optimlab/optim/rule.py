@@ -49,7 +49,9 @@ LETTERS = {  # one notation for the whole course; any other name is printed as t
     "average": r"\bar{p}",
     "lr_decay": r"\kappa",
     "delta": r"\Delta",
-    "previous": "q",
+    "q": "q",
+    "variance": "s",
+    "step": r"\Delta",
     "change": "c",
     "eta_minus": r"\eta^{-}",
     "eta_plus": r"\eta^{+}",
@@ -105,6 +107,11 @@ CALLS: dict[str, tuple[Callable, str]] = {
     "where": (np.where, r"\begin{{cases}}{1} & {0} \\ {2} & \text{{else}}\end{{cases}}"),
 }
 
+NESTED = [
+    (r"\\ \begin{cases}", r"\\ "),
+    (r"\end{cases} & \text{else}\end{cases}", r"\end{cases}"),
+]  # cases in cases: one list
+
 
 class _Reader:
     """Walks a rule's statements with the values of its names, and collects the lines of its formula."""
@@ -123,7 +130,7 @@ class _Reader:
         word = name.replace("_", r"\_")
         letter = LETTERS.get(name, rf"\mathrm{{{word}}}")
         times = self.assigned[name]
-        if "_{t" in letter:  # a letter with a time of its own
+        if "_{" in letter:  # it has an index of its own
             return letter
         if name in self.state:
             primes = "'" * times if times < self.last[name] else ""
@@ -146,7 +153,7 @@ class _Reader:
                 case ast.Assign([ast.Tuple(names)], ast.Name(source)):  # beta1, beta2 = betas
                     self.values.update(zip(map(ast.unparse, names), self.values[source], strict=True))
                 case ast.Assign([ast.Tuple() as target], ast.Call(ast.Name(name), args, [])) if name in self.names:
-                    self.inline(self.names[name], ast.unparse(target), list(map(ast.unparse, args)))
+                    self.inline(self.names[name], ast.unparse(target).strip("()"), list(map(ast.unparse, args)))
                 case ast.Return(ast.Tuple()):
                     return True
                 case ast.Return(ast.Dict(keys, values)):
@@ -163,8 +170,9 @@ class _Reader:
         """Read a part that rules share. What it takes and returns must go by the same names in the rule."""
         parameters = inspect.signature(part).parameters
         statements = _definition(part).body
-        if given != list(parameters)[: len(given)] or ast.unparse(statements[-1]) != f"return {target}":
-            raise TypeError(f"{part.__name__} must be called as {target} = {part.__name__}({', '.join(parameters)})")
+        returned = ast.unparse(statements[-1]).removeprefix("return ").strip("()")
+        if given != list(parameters)[: len(given)] or returned != target:
+            raise TypeError(f"{part.__name__} must be called as {returned} = {part.__name__}({', '.join(parameters)})")
         for name in list(parameters)[len(given) :]:
             self.values[name] = parameters[name].default
         self.read(statements)
@@ -210,7 +218,8 @@ class _Reader:
             case ast.Call(ast.Attribute(ast.Name("np"), name), args, []) if name in CALLS:
                 function, template = CALLS[name]
                 terms = [self.term(a) for a in args]
-                return Term(function(*(a.value for a in terms)), template.format(*(a.text for a in terms)))
+                formula = template.format(*(a.text for a in terms)).replace(*NESTED[0]).replace(*NESTED[1])
+                return Term(function(*(a.value for a in terms)), formula)
             case ast.IfExp():
                 return self.term(self.chosen(node))
         raise self.refused(node)
@@ -252,13 +261,12 @@ class Rule:
 
     def sample(self, t: int = 2, **hyper: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """Numbers to run the rule with at step ``t``: p, g and state by letter; t and hyper-parameters by name."""
-        if unknown := hyper.keys() - set(self.hyper):
-            raise TypeError(
-                f"{self.owner.__name__}'s rule has no {', '.join(sorted(unknown))}; it has {', '.join(self.hyper)}"
-            )
+        group = self.owner.default_group()
+        if unknown := hyper.keys() - group.keys():
+            raise TypeError(f"{self.owner.__name__} has no {', '.join(sorted(unknown))}; it has {', '.join(group)}")
         if isinstance(t, bool) or not isinstance(t, int) or t < 1:
             raise ValueError(f"Invalid t: {t!r}; steps are counted from 1")
-        group = self.owner.default_group() | hyper
+        group |= hyper
         self.owner.check_group(group)
         scalars = {name: group[name] for name in self.hyper}
         arrays: dict[str, Any] = dict.fromkeys(self.letters) | {"p": 0.5, "g": -0.25} | self.owner.initial(group)
