@@ -5,6 +5,7 @@
 
 from optimlab import autograd, nn, optim
 from optimlab.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from optimlab.checkpoint import CheckpointError, load, save
 from optimlab.creation import (
     abs,
     arange,

@@ -34,6 +34,8 @@ LAYERS = [
         "autograd",
         "creation",
         "nn",
+        "files",
+        "checkpoint",
     ],
     *[
         "optim.rule",
