@@ -133,6 +133,10 @@ def _node(value: Any, arrays: Arrays, where: str = "obj", name: str | None = Non
             f"{where} is a {kind.__module__}.{kind.__qualname__}, which cannot be saved; make it of tensors, NumPy arrays, "
             f"numbers, str, None, {', '.join(CONTAINERS)}: of an object save its state_dict()"
         )
+    if not isinstance(array, np.ndarray):
+        raise TypeError(
+            f"{where} is a sparse tensor, which cannot be saved; save .to_dense(), or its indices and values"
+        )
     if array.dtype not in NAMES:
         raise TypeError(f"{where} has dtype {array.dtype.str}, which cannot be saved; convert it to {NAMES_TEXT}")
     arrays[name or ""] = array

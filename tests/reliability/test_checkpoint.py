@@ -95,6 +95,7 @@ REFUSED = {
     "complex numbers": ([np.zeros(1, complex)], r"obj\[0\] has dtype <c16"),
     "foreign bytes": (np.zeros(2, ">f4"), "obj has dtype >f4"),
     "dates": (np.datetime64("2020-01-01"), "obj has dtype <M8"),
+    "a sparse tensor": ([optimlab.sparse_coo_tensor([[0]], [1.0], (2,))], r"obj\[0\] is a sparse tensor"),
     "itself": (loop, r"obj\[0\]\[0\].* is nested deeper than 64 levels"),
     "depth": (deep, r"obj\[0\]\[0\].* is nested deeper than 64 levels"),
     "long doubles": ({"x": np.longdouble(1)}, r"obj\['x'\] has dtype"),
