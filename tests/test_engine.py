@@ -8,7 +8,7 @@ import pytest
 
 import optimlab as ol
 from optimlab import optim
-from optimlab.autograd import _mode
+from optimlab.graph import _mode
 from optimlab.optim.engine import commit
 
 

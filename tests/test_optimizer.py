@@ -11,8 +11,8 @@ import optimlab as ol
 from cases import OPTIMIZERS, flat, label
 from optimlab import optim
 from optimlab.optim import lr_scheduler
-from optimlab.optim.engine import BLOCK
 from optimlab.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+from optimlab.optim.program import BLOCK
 from oracle import as_given
 
 

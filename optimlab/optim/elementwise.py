@@ -3,7 +3,8 @@
 逐元素优化器：对每个参数运行同一条更新规则。
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ from optimlab.autograd import enable_grad, no_grad
 from optimlab.checks import Check, Flag, MissingError, Number, Numbers
 from optimlab.dtype import float32, float64, get_default_dtype
 from optimlab.operators import shape_of
-from optimlab.optim.engine import run
+from optimlab.optim.engine import choice, commit
 from optimlab.optim.optimizer import Optimizer, ParamsT
+from optimlab.optim.plan import Plan
 from optimlab.optim.rule import Rule
 from optimlab.tensor import Tensor
 
@@ -94,6 +96,8 @@ class Elementwise(Optimizer):
     counts_steps = False  # torch counts the steps of some rules that have no use for t
     shown: dict[str, Any] = {}  # the options whose formula the docstring shows
     rule: Any
+    _plans: dict[int, Plan]
+    _seconds: float  # what all commits have taken
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -115,38 +119,93 @@ class Elementwise(Optimizer):
         """The letters of the state in use, each with what its array is first filled with."""
         return {}
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        self: Any = super().__new__(cls)
+        self._plans, self._seconds = {}, 0.0
+        return self
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._plans = {}  # they would keep the state that was replaced in memory
+
     @no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Change every parameter that has a gradient; returns what ``closure`` returns. 更新一步参数。
 
         closure: computes the loss anew, with backward, and returns it. Raises ValueError or TypeError where a gradient, a
-        state or an option does not fit, and then nothing has changed.
+        state or an option does not fit, and then nothing has changed: a step happens whole or not at all.
         """
         loss = self._loss(closure)
-        jobs = [job for group in self.param_groups for job in self._plan(group)]  # every check comes before any change
-        with np.errstate(all="ignore"):
-            for job in jobs:
-                self._run(*job)
+        engine, calls = choice(self._seconds), list[tuple]()
+        for i, group in enumerate(self.param_groups):
+            calls += self._recorded(group) if group.get("differentiable") else self._planned(i, group, engine)
+        start = perf_counter()
+        commit(calls)
+        self._seconds += perf_counter() - start
         return loss
 
-    def _plan(self, group: dict[str, Any]) -> Iterator[tuple]:
-        """One parameter after the other: what its update needs, checked."""
+    def _planned(self, i: int, group: dict[str, Any], engine: str) -> list[tuple]:
+        """What to commit for group i, by the plan of the step before where that still holds."""
+        plan = self._plans.get(i)
+        calls = plan.calls() if plan is not None and plan.holds(group, engine) else None
+        if calls is None:
+            self._plans[i] = Plan(self, group, engine)
+            calls = self._plans[i].calls()
+        assert calls is not None  # a new plan fits: it was made of what is there
+        return calls
+
+    def _recorded(self, group: dict[str, Any]) -> list[tuple]:
+        """What to commit for a differentiable group: the rule runs on the tensors themselves, so gradients flow through it."""
         self._check_complete(group, self.rule.hyper)
-        options = {name: group[name] if group["differentiable"] else _plain(group[name]) for name in self.rule.hyper}
-        initial = self.initial(group)
+        options, initial, calls = {name: group[name] for name in self.rule.hyper}, self.initial(group), list[tuple]()
         for p in group["params"]:
-            g = p.grad
-            if g is None:
+            if p.grad is None:
                 continue
-            self._check_gradient(p)
-            if group["differentiable"] and p.is_leaf and p.requires_grad:
+            if p.is_leaf and p.requires_grad:
                 raise RuntimeError(
                     "a leaf Variable that requires grad is being used in an in-place operation; "
                     "differentiable=True changes computed tensors, such as p.clone()"
                 )
-            state = self.state.get(p) or self._new_state(p, initial)
-            self._check_state("of a parameter", state, p, initial)
-            yield p, g, state, initial, options, group
+            state = self._checked_state(p, initial)
+            given = {
+                letter: state[key]
+                for letter, key in (self.letters | self.numbers).items()
+                if letter in initial and key in state
+            }
+            if self.rule.counts_steps:
+                step = state["step"].item() + 1
+                calls.append((state["step"]._array.fill, step))
+                given |= {"t": int(step)} if self.rule.takes_t else {}
+            with enable_grad():
+                g = -p.grad if group["maximize"] else p.grad
+                new = self.rule.function(p, g, **given, **options)
+                changed = {}
+                for letter in initial:
+                    value, key = new[letter], (self.letters | self.numbers)[letter]
+                    if not isinstance(value, Tensor):
+                        value = Tensor(value, dtype=state[key].dtype)
+                    changed[key] = value.clone() if value is g or value is new["p"] else value
+            calls += [(self.state.update, {p: state}), (state.update, changed)] if state or changed else []
+            p_new = new["p"].to(p.dtype)
+            if p_new._node is None:
+                calls += [(p._array.__setitem__, ..., p_new._array), (p._version.__setitem__, 0, p._version[0] + 1)]
+            else:  # the record may still need the old numbers: their memory stays as it is
+                calls.append(
+                    (p.__dict__.update, {name: p_new.__dict__[name] for name in ("_array", "_node", "_version")})
+                )
+        return calls
+
+    def _checked_state(self, p: Tensor, initial: dict[str, Any]) -> dict[str, Any]:
+        """The state of a parameter that is about to move, new where there is none; raises where something does not fit."""
+        if p.grad.is_sparse:  # type: ignore[union-attr]
+            raise RuntimeError(
+                f"{type(self).__name__} does not support sparse gradients, please consider SparseAdam instead; "
+                "or call .to_dense() on the gradient"
+            )
+        self._check_gradient(p)
+        state = self.state.get(p) or self._new_state(p, initial)
+        self._check_state("of a parameter", state, p, initial)
+        return state
 
     @property
     def _keys(self) -> dict[str, str]:
@@ -175,6 +234,8 @@ class Elementwise(Optimizer):
                 raise MissingError(f"the state {whose} has no {key!r}; {type(self).__name__} needs it: {list(state)}")
             if not isinstance(value, Tensor):
                 raise TypeError(f"{key} {whose} must be a Tensor, not {type(value).__name__}")
+            if not value._array.flags.writeable:
+                raise ValueError(f"{key} {whose} is in memory that is read-only; put a copy there")
             if key not in arrays:
                 Number(low=0)(f"{key} {whose}", value)
             elif value._array.shape != p._array.shape or value._array.dtype != p._array.dtype:
@@ -191,53 +252,8 @@ class Elementwise(Optimizer):
             self._check_state(f"of parameter {key!r}", state, p, self.initial(group))
         return state
 
-    def _run(self, p: Tensor, g: Tensor, state: dict, initial: dict, options: dict, group: dict) -> None:
-        """Run the rule on one parameter and keep its results."""
-        if state or initial:
-            self.state[p] = state
-        if self.rule.counts_steps:
-            step = state["step"]._array
-            step += 1
-            if self.rule.takes_t:
-                options = {**options, "t": int(step)}
-        keys = {letter: self.letters[letter] for letter in initial if letter not in self.numbers}
-        known = {letter: state[key] for letter, key in keys.items() if state.get(key) is not None}
-        if group["differentiable"]:
-            given = known | {letter: state[key] for letter, key in self.numbers.items()} | options
-            self._run_recorded(p, -g if group["maximize"] else g, state, keys, given)
-            return
-        for letter, key in keys.items():
-            if letter not in known:  # the rule's first result goes here
-                state[key] = Tensor._wrap(np.empty_like(p._array))
-        results = {"p": p._array} | {letter: state[key]._array for letter, key in keys.items()}
-        scalars = options | {letter: state[key].item() for letter, key in self.numbers.items()}
-        new = run(self.rule.function, results, {"p", *known}, g._array, group["maximize"], scalars)
-        for letter, key in self.numbers.items():
-            state[key]._array.fill(new[letter])
-        for tensor in (p, *(state[key] for key in (keys | self.numbers).values())):
-            tensor._version[0] += 1
-
-    @enable_grad()
-    def _run_recorded(self, p: Tensor, g: Tensor, state: dict, keys: dict, given: dict) -> None:
-        """Run the rule on the tensors themselves, so that gradients flow through the step."""
-        new = self.rule.function(p, g, **given)
-        for letter, key in keys.items():
-            value = new[letter]
-            state[key] = value.clone() if value is g or value is new["p"] else value
-        for letter, key in self.numbers.items():
-            value = new[letter]
-            state[key] = value if isinstance(value, Tensor) else Tensor(value, dtype=state[key].dtype)
-        p._become(new["p"])
-
 
 def _number(key: str, value: Any, p: Tensor) -> Tensor:
     """State that is one number, as a 0-d tensor. torch has it in the default dtype, which rounds where p does not."""
     dtype = float64 if get_default_dtype() is float64 or (key != "step" and p.dtype is float64) else float32
     return Tensor(float(value), dtype=dtype)
-
-
-def _plain(option: Any) -> Any:
-    """An option as the rule takes it: Python numbers, also where the group holds tensors."""
-    if isinstance(option, tuple):
-        return tuple(map(_plain, option))
-    return option.item() if isinstance(option, Tensor) else option

@@ -1,46 +1,100 @@
-"""Running a rule on arrays: in place, block after block, so that what a block needs stays in the cache.
+"""The engine: what runs a rule on arrays. Three that give the same bits, and how one is chosen.
 
-在数组上运行规则：一块接一块地原地更新，让一块所需的数据都留在缓存里。
+引擎：在数组上运行规则。三种引擎给出的结果逐位相同，这里决定用哪一种。
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any
+import functools
+import importlib
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
 from optimlab.commit import commit as commit  # optimizers know it by this name
+from optimlab.optim.kernel import NumbaRun
+from optimlab.optim.program import NumPyRun
+from optimlab.optim.tape import Tape
 
-BLOCK = 1 << 15  # elements; measured, Adam on 8.4 million float32: 45 ms in blocks, over 100 ms in one piece
+ENGINES = ("auto", "numpy", "numba", "eager")
+PATIENCE = 1.0  # seconds of stepping before "auto" compiles: about what importing Numba and compiling takes
 
-
-def _pieces(arrays: list[np.ndarray]) -> Iterator[list[np.ndarray]]:
-    """The same piece of every array, piece after piece; arrays that are not contiguous stay whole."""
-    size = arrays[0].size
-    if size <= BLOCK or not all(a.flags.c_contiguous for a in arrays):
-        yield arrays
-        return
-    flat = [a.reshape(-1) for a in arrays]
-    for start in range(0, size, BLOCK):
-        yield [a[start : start + BLOCK] for a in flat]
+_engine = "auto"
 
 
-def run(
-    rule: Callable[..., dict[str, Any]],
-    results: dict[str, np.ndarray],
-    known: set[str],
-    g: np.ndarray,
-    maximize: bool,
-    scalars: dict[str, Any],
-) -> dict[str, Any]:
-    """Replace ``results``, the parameter "p" and its state by letter, by what the rule makes of them and the gradient g.
+def set_engine(name: str) -> None:
+    """Choose what runs the update rules of optimizers; the results are the same, bit for bit. 选择运行更新规则的引擎。
 
-    The rule is given those letters that are in ``known``; the other arrays only take results up. Returns what the rule
-    returned last: new state that is one number is the same for every piece.
+    name:
+        ``"numpy"``: ufuncs in place, block after block.
+        ``"numba"``: one compiled loop for a rule, several times faster. The first step waits for Numba's import and for the
+        compiler: 0.2 to 0.6 s a rule, and a few ms once its kernel is in the user's cache folder.
+        ``"auto"``, the default: NumPy; and Numba, where it is installed, for an optimizer whose steps have taken a second.
+        So short runs, such as a slider's, never wait for a compiler.
+        ``"eager"``: the rule as it stands, on whole arrays: slow; the other engines are checked against it.
+
+    Raises ValueError for another name, ImportError for "numba" where it is not installed.
     """
-    letters = list(results)
-    for *olds, g_piece in _pieces([*results.values(), g]):
-        given = {letter: old for letter, old in zip(letters, olds, strict=True) if letter in known}
-        new = rule(g=-g_piece if maximize else g_piece, **given, **scalars)
-        for letter, old in reversed(list(zip(letters, olds, strict=True))):
-            np.copyto(old, new[letter])  # p last: a new state may be g itself, and g may share p's memory
-    return new
+    global _engine
+    if name not in ENGINES:
+        raise ValueError(f"Invalid engine: {name!r}; engine must be one of {', '.join(map(repr, ENGINES))}")
+    if name == "numba" and not _numba_works():
+        raise ImportError('engine "numba" needs Numba; run pip install "optimlab[lab]", or set_engine("numpy")')
+    _engine = name
+
+
+def get_engine() -> str:
+    """The engine that ``set_engine`` chose. 当前的引擎。"""
+    return _engine
+
+
+@functools.cache
+def _numba_works() -> bool:
+    """Whether Numba can be imported. It may be there and not fit the NumPy that is."""
+    try:
+        importlib.import_module("numba")
+    except ImportError:
+        return False
+    return True
+
+
+def choice(seconds: float) -> str:
+    """The engine for an optimizer whose steps have taken so many seconds: "numpy", "numba" or "eager"."""
+    if _engine != "auto":
+        return _engine
+    return "numba" if seconds > PATIENCE and _numba_works() else "numpy"
+
+
+class Run(Protocol):
+    """A tape tied to the arrays of some parameters."""
+
+    def calls(self, gradients: list[np.ndarray], constants: Sequence[float]) -> list[tuple]:
+        """What to commit for one step."""
+
+
+def make_run(name: str, tape: Tape, arrays: dict[str, list[np.ndarray]], flat: bool) -> Run:
+    """Tie a tape to arrays, by letter one for each parameter; flat: whether all are C-contiguous, aligned and writeable."""
+    return NumbaRun(tape, arrays) if name == "numba" and flat else NumPyRun(tape, arrays, flat)
+
+
+def eager(
+    rule: Callable[..., dict[str, Any]],
+    arrays: dict[str, list[np.ndarray]],
+    known: Sequence[str],
+    gradients: list[np.ndarray],
+    scalars: dict[str, Any],
+    maximize: bool,
+) -> list[tuple]:
+    """What to commit for one step, computed by the rule itself on whole arrays.
+
+    known: the letters that the rule is given; the other arrays only take results up.
+    """
+    calls: list[tuple] = []
+    for i, gradient in enumerate(gradients):
+        # NumPy's 0-d arrays turn into scalars, whose powers are rounded in another way
+        olds = {letter: np.atleast_1d(group[i]) for letter, group in arrays.items()}
+        g = np.atleast_1d(gradient)
+        with np.errstate(all="ignore"):
+            new = rule(g=-g if maximize else g, **{x: old for x, old in olds.items() if x in known}, **scalars)
+        # a result may be another letter's array itself, which the commit is about to overwrite
+        calls += [(old.__setitem__, ..., new[x].copy()) for x, old in olds.items() if new[x] is not old]
+    return calls

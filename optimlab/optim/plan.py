@@ -1,0 +1,231 @@
+"""A plan: all that the next steps of a parameter group need, checked and prepared; kept while it holds.
+
+Most of a step with many small tensors would go into asking what was asked one step before: shapes, dtypes, state, options. A
+plan remembers the answers with the objects that they rest on, and asks no more than whether these are still the same.
+
+计划：一个参数组接下来各步所需的一切，检查好、准备好；只要所依据的对象不变，就一直沿用。
+"""
+
+import math
+import operator
+import weakref
+from collections.abc import Iterable
+from itertools import chain, repeat
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from optimlab.optim.engine import eager, make_run
+from optimlab.optim.program import drain, scratch
+from optimlab.optim.tape import Tape, record
+from optimlab.tensor import Tensor
+
+if TYPE_CHECKING:
+    from optimlab.optim.elementwise import Elementwise
+
+_array = operator.attrgetter("_array")
+_grad = operator.attrgetter("_grad")
+_writeable = operator.attrgetter("flags.writeable")
+
+
+def same(objects: Iterable, others: Iterable) -> bool:
+    """Whether two equally long rows hold the very same objects, without a line of Python for each."""
+    return all(map(operator.is_, objects, others))
+
+
+def plain(option: Any) -> Any:
+    """An option as the rule takes it: Python numbers, also where the group holds tensors."""
+    if isinstance(option, tuple):
+        return tuple(map(plain, option))
+    return option.item() if isinstance(option, Tensor) else option
+
+
+def _fixed(option: Any) -> bool:
+    """Whether an option is what it is for as long as it is the same object."""
+    return all(map(_fixed, option)) if isinstance(option, tuple) else isinstance(option, (int, float, str, type(None)))
+
+
+def is_flat(array: np.ndarray) -> bool:
+    """Whether an array is one row of memory that may be read and written: what a kernel takes."""
+    return type(array) is np.ndarray and array.flags.carray
+
+
+def overlap(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two arrays may share memory. Those that own theirs do not."""
+    return a is b or ((a.base is not None or b.base is not None) and np.may_share_memory(a, b))
+
+
+class Batch:
+    """Parameters of one group that move alike: with the same letters, the same t and the same numbers.
+
+    同一组里步调一致的参数。
+    """
+
+    def __init__(
+        self, optimizer: "Elementwise", members: list[tuple[Tensor, dict]], letters: list[str], flat: bool
+    ) -> None:
+        self.rule, self.flat = optimizer.rule, flat
+        self.params, self.states = [p for p, _ in members], [state for _, state in members]
+        keys = {letter: optimizer.letters[letter] for letter in letters}
+        # which letters there are is the same for all; the others take the rule's first result up
+        self.known = tuple(letter for letter in letters if self.states[0].get(keys[letter]) is not None)
+        new_keys = [keys[letter] for letter in letters if letter not in self.known]
+        self.new = [{key: Tensor._wrap(np.empty_like(p._array)) for key in new_keys} for p in self.params if new_keys]
+        found = [state | new for state, new in zip(self.states, self.new, strict=True)] if self.new else self.states
+
+        self.arrays = {"p": [p._array for p in self.params]}
+        self.arrays |= {letter: [state[key]._array for state in found] for letter, key in keys.items()}
+        self.numbers = {letter: [state[key]._array for state in found] for letter, key in optimizer._keys.items()}
+        counted = (*keys.values(), *optimizer.numbers.values())
+        self.versions = [p._version for p in self.params]
+        self.versions += [state[key]._version for state in found for key in counted]
+        # what all this rests on
+        self.values = list(chain.from_iterable(map(dict.values, self.states)))
+        self.tensors = [x for x in self.values if isinstance(x, Tensor)]
+        self.tensor_arrays = list(map(_array, self.tensors))
+        self.seen: list[weakref.ref] = []  # gradients; not kept alive, their memory is not ours
+
+        self.copied: list[int] = []
+        self.scalars: dict[str, Any] | None = None
+        self.tape: Tape | None = None
+
+    def holds(self, states: dict) -> bool:
+        """Whether parameters and state are still the ones that were checked."""
+        values = list(chain.from_iterable(map(dict.values, self.states)))
+        return (
+            not self.new
+            and same(map(_array, self.params), self.arrays["p"])
+            and all(map(_writeable, self.arrays["p"]))
+            and (not self.values or same(map(states.get, self.params), self.states))
+            and len(values) == len(self.values)
+            and same(values, self.values)
+            and same(map(_array, self.tensors), self.tensor_arrays)
+        )
+
+    def gradients(self) -> list[np.ndarray] | None:
+        """The gradients, ready to be read while the other arrays are written; None where one is not as it was planned."""
+        tensors = list(map(_grad, self.params))
+        if any(map(operator.is_, tensors, repeat(None))):
+            return None
+        arrays = list(map(_array, tensors))
+        if not self.seen or not same(arrays, map(operator.call, self.seen)):
+            self.copied = []
+            for i, (g, *others) in enumerate(zip(arrays, *self.arrays.values(), strict=True)):
+                p = others[0]
+                if type(g) is not np.ndarray or g.shape != p.shape or g.dtype != p.dtype:
+                    return None
+                if all(map(is_flat, (g, *others))) is not self.flat:
+                    return None
+                if any(overlap(g, other) for other in others):
+                    self.copied.append(i)
+            self.seen = list(map(weakref.ref, arrays))
+        for i in self.copied:
+            arrays[i] = arrays[i].copy()
+        return arrays
+
+    def scalar_state(self) -> dict[str, float] | None:
+        """t and the other numbers of the state; None where the parameters do not agree any more, or one is out of range."""
+        numbers = {}
+        for letter, arrays in self.numbers.items():
+            values = list(map(np.ndarray.item, arrays))
+            if not 0 <= values[0] < math.inf or values.count(values[0]) < len(values):
+                return None
+            numbers[letter] = values[0]
+        return numbers
+
+    def calls(
+        self, engine: str, gradients: list, numbers: dict[str, float], options: dict, maximize: bool
+    ) -> list[tuple]:
+        """What to commit for one step."""
+        scalars = options | numbers
+        letters, counted = tuple(self.arrays), tuple(x for x in numbers if x != "t")
+        if "t" in numbers:
+            numbers["t"] += 1
+            scalars["t"] = int(numbers["t"])
+            if not self.rule.takes_t:
+                del scalars["t"]
+        if scalars != self.scalars:
+            known = ("p", "g", *self.known)
+            tape, self.constants, self.results = record(self.rule.function, letters, known, counted, scalars, maximize)
+            if tape != self.tape:  # the rule takes another branch than a step ago
+                self.run = make_run(engine, tape, self.arrays, self.flat)
+            self.tape, self.scalars = tape, scalars
+        if engine == "eager":
+            calls = eager(self.rule.function, self.arrays, ("p", *self.known), gradients, scalars, maximize)
+        else:
+            calls = self.run.calls(gradients, self.constants)
+        for letter, value in (numbers | self.results).items():
+            calls.append((drain, map(np.ndarray.fill, self.numbers[letter], repeat(value))))
+        versions = [version[0] + 1 for version in self.versions]
+        calls.append((drain, map(list.__setitem__, self.versions, repeat(0), versions)))
+        return calls + [(state.update, new) for state, new in zip(self.states, self.new, strict=False)]
+
+
+class Plan:
+    """The batches of one group, and what they rest on. 一个参数组的计划。"""
+
+    def __init__(self, optimizer: "Elementwise", group: dict[str, Any], engine: str) -> None:
+        self.optimizer, self.group, self.engine, self.scratch = optimizer, group, engine, scratch()
+        self._read_options()
+        self.params = list(group["params"])
+        members: dict[tuple, list[tuple[Tensor, dict]]] = {}
+        self.idle: list[Tensor] = []
+        self.new: dict[Tensor, dict] = {}  # state of parameters that have not moved before
+        letters = [letter for letter in self.initial if letter not in optimizer.numbers]
+        for p in self.params:
+            if p.grad is None:
+                self.idle.append(p)
+                continue
+            state = optimizer._checked_state(p, self.initial)
+            if (state or self.initial) and optimizer.state.get(p) is not state:
+                self.new[p] = state
+            tensors = [state.get(optimizer.letters[letter]) for letter in letters]
+            arrays = [p.grad._array, p._array, *(x._array for x in tensors if x is not None)]
+            key = (
+                p._array.dtype,
+                tuple(x is None for x in tensors),
+                tuple(state[key].item() for key in optimizer._keys.values()),
+                all(map(is_flat, arrays)),
+            )
+            members.setdefault(key, []).append((p, state))
+        self.batches = [Batch(optimizer, pairs, letters, flat=key[-1]) for key, pairs in members.items()]
+
+    def _read_options(self) -> None:
+        """Check the group's options, and take them down."""
+        optimizer, group = self.optimizer, self.group
+        optimizer._check_complete(group, (*optimizer.rule.hyper, "maximize"))
+        self.names, self.values = list(group), list(group.values())
+        self.options = {name: plain(group[name]) for name in optimizer.rule.hyper}
+        self.fixed = all(_fixed(group[name]) for name in group if name != "params")
+        self.initial, self.maximize = optimizer.initial(group), group["maximize"]
+
+    def holds(self, group: dict[str, Any], engine: str) -> bool:
+        """Whether all that was planned is still so; reads changed options, and raises where they are wrong."""
+        if group is not self.group or engine != self.engine or scratch() is not self.scratch:
+            return False
+        values = list(group.values())
+        if not (self.fixed and list(group) == self.names and same(values, self.values)):
+            before = [*self.initial, self.maximize]
+            self._read_options()
+            if [*self.initial, self.maximize] != before:
+                return False
+        states = self.optimizer.state
+        if not (
+            len(self.params) == len(group["params"])
+            and same(self.params, group["params"])
+            and same(map(_grad, self.idle), repeat(None))
+            and all(batch.holds(states) for batch in self.batches)
+        ):
+            return False
+        self.new = {}  # the optimizer has them
+        return True
+
+    def calls(self) -> list[tuple] | None:
+        """What to commit for one step; None where a batch falls apart."""
+        calls: list[tuple] = [(self.optimizer.state.update, self.new)] if self.new else []
+        for batch in self.batches:
+            gradients, numbers = batch.gradients(), batch.scalar_state()
+            if gradients is None or numbers is None:
+                return None
+            calls += batch.calls(self.engine, gradients, numbers, self.options, self.maximize)
+        return calls
