@@ -3,6 +3,8 @@
 python tests/oracle.py        # needs torch 2.13.0; rewrites tests/goldens/*.npz
 """
 
+import ast
+import math
 import sys
 import warnings
 from contextlib import contextmanager
@@ -10,11 +12,17 @@ from pathlib import Path
 
 import numpy as np
 
+import cases
 from cases import OPTIMIZERS, SCHEDULES, Betas, Lr, flat, label
 
 GOLDENS = Path(__file__).parent / "goldens"
-SHAPES = [(2, 3), (2,), ()]
-STEPS = {"float64": 200, "float32": 50}
+# what is run: the precision, and how many steps of each problem. "mixed" has float64 parameters while the default is float32
+STEPS = {
+    "gradients": {"float64": 200, "float32": 50, "mixed": 12},
+    "rosenbrock": {"float64": 50, "float32": 50},
+    "linear": {"float64": 20, "float32": 20},
+}
+MARKS = (1, 2, 3, 4, 5, 6, 7, 8, 13, 20, 50, 120, 200)  # the steps that are recorded
 EPOCHS = 60
 
 
@@ -40,30 +48,110 @@ def as_given(torch, options):
     return {key: convert(value) for key, value in options.items()}
 
 
-def to_array(tensor):
-    return tensor.detach().numpy().copy()
+def to_array(value):
+    return value.detach().numpy().copy() if hasattr(value, "detach") else np.array(value)
 
 
-def optimizer_run(torch, name, options, dtype):
-    """Parameters and state after every step on recorded gradients, by name: arrays of (steps, *shape).
+# A problem makes parameters, and what to do at step t: ``advance(optimizer, t)``
 
-    The gradients depend on nothing but t, so that an optimizer's own error is all that is seen. At t = 3 the second
-    parameter has none, at t = 5 all are zero.
+
+def recorded_gradients(torch, dtype, shapes=((2, 3), (2,), ())):
+    """Gradients that depend on nothing but t, so that an optimizer's own error is all that is seen.
+
+    At t = 3 the second parameter has none, at t = 5 all are zero.
     """
     draw = np.random.RandomState(1)
+    ps = [torch.tensor(draw.standard_normal(s).astype(dtype), requires_grad=True) for s in shapes]
+
+    def advance(optimizer, t):
+        for i, (p, shape) in enumerate(zip(ps, shapes, strict=True)):
+            g = draw.standard_normal(shape).astype(dtype) * (t != 5)
+            p.grad = None if t == 3 and i == 1 else torch.tensor(np.asarray(g, dtype))
+        optimizer.step()
+
+    return ps, advance
+
+
+def minimized(ps, loss):
+    """Steps with a closure, on a loss of the parameters."""
+
+    def advance(optimizer, t):
+        def closure():
+            optimizer.zero_grad()
+            value = loss(*ps)
+            value.backward()
+            return value
+
+        optimizer.step(closure)
+
+    return ps, advance
+
+
+def rosenbrock(torch, dtype):
+    """Rosenbrock's valley, divided by 100, from (1.5, 1.5)."""
+    ps = [torch.tensor(np.array([1.5, 1.5], dtype), requires_grad=True)]
+    return minimized(ps, lambda p: ((1 - p[0]) ** 2 + 100 * (p[1] - p[0] ** 2) ** 2) / 100)
+
+
+def linear(torch, dtype, columns=()):
+    """The square of w x + b: w (10, 5), b (10, *columns), x (5, *columns)."""
+    draw = np.random.RandomState(2)
+    shapes = ((10, 5), (10, *columns), (5, *columns))
+    w, b, x = (torch.tensor(draw.standard_normal(s).astype(dtype)) for s in shapes)
+    ps = [w.requires_grad_(), b.requires_grad_()]
+    return minimized(ps, lambda w, b: ((w @ x + b) ** 2).sum())
+
+
+PROBLEMS = {"gradients": recorded_gradients, "rosenbrock": rosenbrock, "linear": linear}
+
+
+def optimizer_run(torch, name, options, problem, precision):
+    """Parameters and state after every step, by name: arrays of (steps, *shape)."""
     record = {}
-    with default_dtype(torch, dtype):
-        ps = [torch.tensor(draw.standard_normal(s).astype(dtype), requires_grad=True) for s in SHAPES]
-        optimizer = getattr(torch.optim, name)(ps, **as_given(torch, options))
-        for t in range(1, STEPS[dtype] + 1):
-            for i, (p, shape) in enumerate(zip(ps, SHAPES, strict=True)):
-                g = draw.standard_normal(shape).astype(dtype) * (t != 5)
-                p.grad = None if t == 3 and i == 1 else torch.tensor(np.asarray(g, dtype))
-            optimizer.step()
+    with default_dtype(torch, "float32" if precision == "mixed" else precision):
+        ps, advance = PROBLEMS[problem](torch, "float64" if precision == "mixed" else precision)
+        options = as_given(torch, options)
+        first, rest = options.pop("groups", ({}, {}))
+        groups = [{"params": ps[:1], **first}, {"params": ps[1:], **rest}] if first and ps[1:] else ps
+        optimizer = getattr(torch.optim, name)(groups, **options)
+        for t in range(1, STEPS[problem][precision] + 1):
+            advance(optimizer, t)
             for i, p in enumerate(ps):
                 for key, value in {"p": p, **optimizer.state.get(p, {})}.items():
                     record.setdefault(f"{i}.{key}", []).append(to_array(value))
     return {key: np.array(values) for key, values in record.items()}
+
+
+def optimizer_cases():
+    """Every run as (name, options, problem, precision)."""
+    return [
+        (name, options, problem, precision)
+        for name, options in flat(OPTIMIZERS)
+        for problem in cases.PROBLEMS[name][: None if options in cases.CONFIGURATIONS[name] else 1]
+        for precision in STEPS[problem]
+    ]
+
+
+def packed(run):
+    """What is recorded of a run: its names with dtypes and shapes, and the marked steps as rows of all numbers."""
+    layout = ";".join(f"{key} {array.dtype} {array.shape[1:]}" for key, array in run.items())
+    return layout, np.concatenate([marked(array).astype(np.float64) for array in run.values()], axis=1)
+
+
+def unpacked(layout, numbers):
+    """A recorded run by name: dtype, shape and the marked steps."""
+    run, column = {}, 0
+    for entry in layout.split(";"):
+        key, dtype, shape = entry.split(" ", 2)
+        shape = ast.literal_eval(shape)
+        run[key] = dtype, shape, numbers[:, column : column + math.prod(shape)]
+        column += math.prod(shape)
+    return run
+
+
+def marked(array):
+    """The marked steps of (steps, *shape), as rows."""
+    return array[[t - 1 for t in MARKS if t <= len(array)]].reshape(-1, array[0].size)
 
 
 def schedule_run(torch, name, arguments, tensor_lr=False, resume_at=None):
@@ -108,10 +196,15 @@ def closed_form_run(torch, name, arguments):
 
 def all_runs(torch):
     """Every recorded run as (file, key, array)."""
-    for name, options in flat(OPTIMIZERS):
-        for dtype in STEPS:
-            for key, array in optimizer_run(torch, name, options, dtype).items():
-                yield f"optimizers_{name}", f"{label(name, options)}/{dtype}/{key}", array
+    for name, options, problem, precision in optimizer_cases():
+        layout, numbers = packed(optimizer_run(torch, name, options, problem, precision))
+        key = f"{label(name, options)}/{problem}/{precision}"
+        yield f"optimizers_{name}", key, numbers
+        yield f"optimizers_{name}", key + "/layout", np.array(layout)
+    yield from schedule_runs(torch)
+
+
+def schedule_runs(torch):
     for name, arguments in flat(SCHEDULES):
         yield "schedules", label(name, arguments), schedule_run(torch, name, arguments)
         yield "schedules", label(name, arguments) + "/closed", closed_form_run(torch, name, arguments)
