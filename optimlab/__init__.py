@@ -3,7 +3,7 @@
 用 numpy 写成的 torch.optim：把 ``import torch`` 换成 ``import optimlab as torch``，程序照常运行。
 """
 
-from optimlab import autograd, nn, optim
+from optimlab import autograd, nn, optim, utils
 from optimlab.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from optimlab.checkpoint import CheckpointError, load, save
 from optimlab.creation import (

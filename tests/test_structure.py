@@ -34,6 +34,7 @@ LAYERS = [
         "autograd",
         "creation",
         "nn",
+        "utils",
         "files",
         "checkpoint",
     ],
