@@ -98,7 +98,7 @@ class Flag:
 class Numbers:
     """A tuple of as many numbers as there are checks: ``betas``, ``etas``."""
 
-    each: tuple[Number, ...]
+    each: tuple[Check, ...]
 
     def __call__(self, name: str, value: Any) -> tuple[float, ...]:
         wanted = f"{name} must be {len(self.each)} numbers"

@@ -6,6 +6,7 @@ import pickle
 import sys
 import warnings
 
+import latex
 import numpy as np
 import pytest
 
@@ -266,13 +267,27 @@ def test_two_loop_is_the_update_of_the_docstring():
     S = draw.standard_normal((4, n))
     Y = S + 0.3 * draw.standard_normal((4, n))
     rho = [1 / (y @ s) for y, s in zip(Y, S, strict=True)]
-    eye = np.eye(n)
-    H = gamma * eye
-    for s, y, r in zip(S, Y, rho, strict=True):
-        H = (eye - r * np.outer(s, y)) @ H @ (eye - r * np.outer(y, s)) + r * np.outer(s, s)
+    lines = dict(latex.formulas(optim.LBFGS))
+    H = gamma * np.eye(n)
+    for s, y in zip(S, Y, strict=True):
+        values = {"I": np.eye(n), "s_{k}": s[:, None], "y_{k}": y[:, None], "H_{k}": H}
+        for name in (r"\rho_{k}", "V_{k}", "H_{k+1}"):
+            values[name] = latex.evaluate(lines[name], values)
+        H = values["H_{k+1}"]
     q = draw.standard_normal(n)
     np.testing.assert_allclose(two_loop(q, list(Y), list(S), rho, gamma)[0], H @ q, rtol=1e-12)
     np.testing.assert_allclose(two_loop(Y[-1], list(Y), list(S), rho, gamma)[0], S[-1], rtol=1e-12)  # H y = s
+
+
+def test_beta_is_that_of_the_docstring():
+    draw = np.random.default_rng(1)
+    lines = [(n, e) for n, e in latex.formulas(optim.ConjugateGradient) if "text" in n]
+    assert len(lines) == 3
+    for _ in range(20):
+        g, g_, d_ = draw.standard_normal((3, 5))
+        values = {"g_{k}": g, "g_{k-1}": g_, "d_{k-1}": d_}
+        for (_, expression), beta in zip(lines, BETA.values(), strict=True):
+            assert beta(g, g_, d_) == pytest.approx(latex.evaluate(expression, values), rel=1e-12)
 
 
 def test_all_conjugate_gradients_are_one_on_a_quadratic():

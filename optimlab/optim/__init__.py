@@ -4,6 +4,7 @@ from optimlab.optim import lr_scheduler
 from optimlab.optim.adam import Adam, Adamax, AdamW, NAdam, RAdam
 from optimlab.optim.adaptive import Adadelta, Adagrad, RMSprop
 from optimlab.optim.curvature import LBFGS, ConjugateGradient
+from optimlab.optim.matrix import Adafactor, Muon
 from optimlab.optim.optimizer import Optimizer
 from optimlab.optim.sgd import ASGD, SGD, Rprop
 
@@ -12,11 +13,13 @@ __all__ = [
     "LBFGS",
     "SGD",
     "Adadelta",
+    "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
     "Adamax",
     "ConjugateGradient",
+    "Muon",
     "NAdam",
     "Optimizer",
     "RAdam",

@@ -293,10 +293,13 @@ class LBFGS(Curvature):
     Update, over all parameters x as one vector with the gradient g:
 
     \begin{aligned}
-    d_{k} &= -H_{k}\,g_{k} \\
+    d_{k} &= -H_{k} \cdot g_{k} \\
     x_{k+1} &= x_{k} + t_{k}\,d_{k} \\
-    H_{k+1} &= (I - \rho\,s\,y^{\top})\,H_{k}\,(I - \rho\,y\,s^{\top}) + \rho\,s\,s^{\top} \\
-    s &= x_{k+1} - x_{k},\quad y = g_{k+1} - g_{k},\quad \rho = 1 / y^{\top} s
+    s_{k} &= x_{k+1} - x_{k} \\
+    y_{k} &= g_{k+1} - g_{k} \\
+    \rho_{k} &= \frac{1}{y_{k}^{\top} \cdot s_{k}} \\
+    V_{k} &= I - \rho_{k}\,y_{k} \cdot s_{k}^{\top} \\
+    H_{k+1} &= V_{k}^{\top} \cdot H_{k} \cdot V_{k} + \rho_{k}\,s_{k} \cdot s_{k}^{\top}
     \end{aligned}
 
     Of H only the last ``history_size`` pairs are kept (`two_loop`), on top of γI with γ = sᵀy / yᵀy of the newest. A pair is
@@ -403,9 +406,9 @@ class ConjugateGradient(Curvature):
     with one of
 
     \begin{aligned}
-    \beta^{\text{FR}}_{k} &= \frac{g_{k}^{\top}\,g_{k}}{g_{k-1}^{\top}\,g_{k-1}} \\
-    \beta^{\text{PR+}}_{k} &= \max\left(0, \frac{g_{k}^{\top}\,(g_{k} - g_{k-1})}{g_{k-1}^{\top}\,g_{k-1}}\right) \\
-    \beta^{\text{HS}}_{k} &= \frac{g_{k}^{\top}\,(g_{k} - g_{k-1})}{d_{k-1}^{\top}\,(g_{k} - g_{k-1})}
+    \beta^{\text{FR}}_{k} &= \frac{g_{k} \cdot g_{k}}{g_{k-1} \cdot g_{k-1}} \\
+    \beta^{\text{PR+}}_{k} &= \max(0, \frac{g_{k} \cdot (g_{k} - g_{k-1})}{g_{k-1} \cdot g_{k-1}}) \\
+    \beta^{\text{HS}}_{k} &= \frac{g_{k} \cdot (g_{k} - g_{k-1})}{d_{k-1} \cdot (g_{k} - g_{k-1})}
     \end{aligned}
 
     The step t is found by the line search of L-BFGS, which here wants the slope at a tenth of what it was (c₂ = 0.1). On a
