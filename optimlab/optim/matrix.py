@@ -13,8 +13,9 @@ from optimlab.checks import Check, Choice, Flag, Maybe, MissingError, Number, Nu
 from optimlab.commit import commit
 from optimlab.graph import no_grad
 from optimlab.operators import shape_of
-from optimlab.optim.elementwise import EPS, _number, _plain, flags
+from optimlab.optim.elementwise import EPS, _number, flags
 from optimlab.optim.optimizer import Optimizer, ParamsT
+from optimlab.optim.plan import plain
 from optimlab.tensor import Tensor
 
 Array = np.ndarray
@@ -59,7 +60,7 @@ class Planned(Optimizer):
     def _plan(self, group: dict[str, Any]) -> Iterator[tuple]:
         """The calls that change the parameters of a group and their state."""
         self._check_complete(group, self.defaults)
-        options = {k: _plain(group[k]) for k in self.checks if k in group and k not in ("foreach", "maximize")}
+        options = {k: plain(group[k]) for k in self.checks if k in group and k not in ("foreach", "maximize")}
         for p in group["params"]:
             if p.grad is None:
                 continue
