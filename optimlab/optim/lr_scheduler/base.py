@@ -5,12 +5,13 @@
 
 import math
 import warnings
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 
 from optimlab.checks import Check, Flag, MissingError, Number
-from optimlab.optim.lr_scheduler.draft import Drafted, copy
+from optimlab.optim.lr_scheduler.draft import Drafted, copy, same
 from optimlab.optim.optimizer import Optimizer
 from optimlab.tensor import Tensor
 
@@ -48,8 +49,11 @@ def half_cosine(t: float, end: float = 1) -> float:
     return (1 + math.cos(math.pi * t / end)) / 2
 
 
-class Counted(Number):
-    """A whole number, for which torch raises ValueError even where the type is wrong."""
+FALLING = {"cos": half_cosine, "linear": lambda t: max(0.0, 1.0 - t)}  # what is left after a share of the way
+
+
+class ValueNumber(Number):
+    """A number for which torch raises ValueError even where the type is wrong."""
 
     def __call__(self, name: str, value: Any) -> float:
         try:
@@ -69,6 +73,22 @@ def per_group(name: str, optimizer: Optimizer, value: Any, check: Check) -> list
             f"{name} has {len(value)} values, param_groups has {groups}."
         )
     return [check(f"{name}[{i}]", x) for i, x in enumerate(value)]
+
+
+def extended(name: str, values: list[Any], groups: int) -> list[Any]:
+    """``values``, one a group, for groups that were added since too: if all groups share a value, so do they."""
+    if len(values) < groups and any(not same(x, values[0]) for x in values):
+        raise ValueError(
+            f"{name} has {len(values)} values and the optimizer has {groups} groups by now; groups have values of their "
+            f"own here: append those of the new groups to {name}"
+        )
+    return values + [copy(values[0]) for _ in range(groups - len(values))]
+
+
+def saved_function(function: Any) -> dict[str, Any] | None:
+    """What a state keeps of a function: the attributes of a callable object, nothing of a plain function."""
+    plain = isinstance(function, (FunctionType, type)) or not hasattr(function, "__dict__")
+    return None if plain else dict(vars(function))
 
 
 def is_optimizer(optimizer: Any) -> None:
@@ -95,6 +115,7 @@ class LRScheduler(Drafted):
     checks: dict[str, Check] = {}  # argument: what it must be; also what a loaded state must be
     absolute = False  # True: the closed form is the only one; what the learning rate is now does not count
     _unsaved: tuple[str, ...] = ("optimizer", "_verbose")
+    _lists: tuple[str, ...] = ("base_lrs", "_last_lr")  # with a number for each group
     _optional = ("_is_initial", "_get_lr_called_within_step")  # what a state of an older version lacks
 
     _verbose = False
@@ -119,7 +140,8 @@ class LRScheduler(Drafted):
         self._prepare()
         for group in self.optimizer.param_groups:
             group.setdefault("initial_lr", copy(group["lr"]))
-        self.base_lrs = [copy(group["initial_lr"]) for group in self.optimizer.param_groups]
+        if "base_lrs" not in self.__dict__:
+            self.base_lrs = [copy(group["initial_lr"]) for group in self.optimizer.param_groups]
         self._initial_step()
 
     def _prepare(self) -> None:
@@ -235,11 +257,15 @@ class LRScheduler(Drafted):
         with self._draft() as draft:
             draft._move(epoch)
 
-    def _move(self, epoch: float | None) -> None:
-        groups = self.optimizer.param_groups
-        for group in groups[len(self.base_lrs) :]:  # groups that were added since
+    def _join(self, groups: list[dict[str, Any]]) -> None:
+        """Take in groups that were added since the last step."""
+        for group in groups[len(self.base_lrs) :]:
             group.setdefault("initial_lr", copy(group["lr"]))
             self.base_lrs = [*self.base_lrs, copy(group["initial_lr"])]
+
+    def _move(self, epoch: float | None) -> None:
+        groups = self.optimizer.param_groups
+        self._join(groups)
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         self._get_lr_called_within_step = True
         lrs = self._get_closed_form_lr() if epoch is not None and self._has_closed_form() else self.get_lr()
@@ -251,8 +277,11 @@ class LRScheduler(Drafted):
             assign(group, "lr", lr)
         self._set_last_lr(epoch)
 
+    def _rates(self) -> list[Any]:
+        return [copy(group["lr"]) for group in self.optimizer.param_groups]
+
     def _set_last_lr(self, epoch: float | None = None) -> None:
-        self._last_lr = [copy(group["lr"]) for group in self.optimizer.param_groups]
+        self._last_lr = self._rates()
         for i, lr in enumerate(self._last_lr):
             self.print_lr(self._verbose, i, lr, epoch)
 
@@ -305,14 +334,14 @@ class LRScheduler(Drafted):
                 f"and has {sorted(map(str, extra))} besides"
             )
         checks: dict[str, Check] = {
-            "last_epoch": LAST_EPOCH,
+            "last_epoch": Number(low=-1),
             "_step_count": COUNT,
             **dict.fromkeys(self._optional, Flag()),
             **self.checks,
         }
         state = {key: checks[key](key, value) if key in checks else value for key, value in state.items()}
-        for key in {"base_lrs", "_last_lr"} & state.keys():
-            if ours or key == "base_lrs":  # a step() of the reader's may not keep the other
+        for key in state.keys() & set(self._lists):
+            if ours or key != "_last_lr":  # a step() of the reader's may not keep that
                 state[key] = self._numbers(key, state[key])
         self.__dict__.update(state)
 

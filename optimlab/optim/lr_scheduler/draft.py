@@ -39,7 +39,8 @@ class Draft:
     def __init__(self, optimizer: Optimizer) -> None:
         twins: dict[int, tuple[Drafted, Drafted, set[str]]] = {}
         groups = copies(optimizer.param_groups)
-        self.__dict__.update(real=optimizer, param_groups=groups, before=[dict(g) for g in groups], twins=twins)
+        before = [dict(group) for group in groups]
+        self.__dict__.update(real=optimizer, param_groups=groups, before=before, twins=twins, later=[])
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
@@ -98,6 +99,7 @@ class Draft:
                     yield group.__setitem__, key, value
         for schedule, twin, kept in self.twins.values():
             yield schedule.__dict__.update, {key: value for key, value in twin.__dict__.items() if key not in kept}
+        yield from self.later  # what else is to be done
 
 
 class Drafted:
