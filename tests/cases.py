@@ -1,4 +1,4 @@
-"""One table of what is compared with torch: every optimizer with its options, every schedule with its arguments.
+"""One table of what is compared with torch: every optimizer with its options.
 
 ``Lr`` marks a learning rate given as a tensor, ``Betas`` the betas of Adam as tensors; "groups" holds the options of each of
 two parameter groups.
@@ -74,23 +74,6 @@ OPTIMIZERS = {name: [*rows, *EXTRAS.get(name, [])] for name, rows in CONFIGURATI
 PROBLEMS = dict.fromkeys(
     OPTIMIZERS, ("gradients", "rosenbrock", "linear")
 )  # those of oracle.PROBLEMS that each runs on
-
-SCHEDULES = {
-    "StepLR": [
-        {"step_size": 30},
-        {"step_size": 1, "gamma": 0.9},
-        {"step_size": 7, "gamma": 0.5},
-        {"step_size": 4, "gamma": 1.5},
-        {"step_size": 3, "gamma": 0.0},
-    ],
-    "CosineAnnealingLR": [
-        {"T_max": 10},
-        {"T_max": 5, "eta_min": 0.01},
-        {"T_max": 60},
-        {"T_max": 1},
-        {"T_max": 7, "eta_min": 0.3},
-    ],
-}
 
 
 def flat(table):

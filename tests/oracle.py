@@ -6,14 +6,13 @@ python tests/oracle.py        # needs torch 2.13.0; rewrites tests/goldens/*.npz
 import ast
 import math
 import sys
-import warnings
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 import cases
-from cases import OPTIMIZERS, SCHEDULES, Betas, Lr, flat, label
+from cases import OPTIMIZERS, Betas, Lr, flat, label
+from schedules import default_dtype, schedule_runs
 
 GOLDENS = Path(__file__).parent / "goldens"
 # what is run: the precision, and how many steps of each problem. "mixed" has float64 parameters while the default is float32
@@ -23,18 +22,6 @@ STEPS = {
     "linear": {"float64": 20, "float32": 20},
 }
 MARKS = (1, 2, 3, 4, 5, 6, 7, 8, 13, 20, 50, 120, 200)  # the steps that are recorded
-EPOCHS = 60
-
-
-@contextmanager
-def default_dtype(torch, name):
-    """The default dtype set for a while: torch keeps step counts and tensor rates in it."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(getattr(torch, name))
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
 
 
 def as_given(torch, options):
@@ -154,46 +141,6 @@ def marked(array):
     return array[[t - 1 for t in MARKS if t <= len(array)]].reshape(-1, array[0].size)
 
 
-def schedule_run(torch, name, arguments, tensor_lr=False, resume_at=None):
-    """The learning rates of two groups over 60 epochs: (epochs + 1, 2); ``resume_at`` goes through state dicts."""
-    with default_dtype(torch, "float64"), warnings.catch_warnings():
-        warnings.simplefilter("error")
-
-        def begin():
-            groups = [{"params": [torch.zeros(1, requires_grad=True)], "lr": lr} for lr in (0.05, 0.5)]
-            if tensor_lr:
-                groups = [{**g, "lr": torch.tensor(g["lr"])} for g in groups]
-            optimizer = torch.optim.SGD(groups)
-            return optimizer, getattr(torch.optim.lr_scheduler, name)(optimizer, **arguments)
-
-        optimizer, schedule = begin()
-        rates = [[float(g["lr"]) for g in optimizer.param_groups]]
-        for epoch in range(EPOCHS):
-            if epoch == resume_at:
-                saved = optimizer.state_dict(), schedule.state_dict()
-                optimizer, schedule = begin()
-                optimizer.load_state_dict(saved[0])
-                schedule.load_state_dict(saved[1])
-            optimizer.step()
-            schedule.step()
-            rates.append([float(g["lr"]) for g in optimizer.param_groups])
-            assert rates[-1] == [float(x) for x in schedule.get_last_lr()]
-    return np.array(rates)
-
-
-def closed_form_run(torch, name, arguments):
-    """The learning rates at epochs given by ``step(epoch)``: forth and back."""
-    with default_dtype(torch, "float64"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # both warn that the argument is deprecated; that has a test of its own
-        optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.4)
-        schedule = getattr(torch.optim.lr_scheduler, name)(optimizer, **arguments)
-        rates = []
-        for epoch in (3, 17, 0, 8, 40, 1):
-            schedule.step(epoch)
-            rates.append(optimizer.param_groups[0]["lr"])
-    return np.array(rates)
-
-
 def all_runs(torch):
     """Every recorded run as (file, key, array)."""
     for name, options, problem, precision in optimizer_cases():
@@ -201,13 +148,8 @@ def all_runs(torch):
         key = f"{label(name, options)}/{problem}/{precision}"
         yield f"optimizers_{name}", key, numbers
         yield f"optimizers_{name}", key + "/layout", np.array(layout)
-    yield from schedule_runs(torch)
-
-
-def schedule_runs(torch):
-    for name, arguments in flat(SCHEDULES):
-        yield "schedules", label(name, arguments), schedule_run(torch, name, arguments)
-        yield "schedules", label(name, arguments) + "/closed", closed_form_run(torch, name, arguments)
+    for key, array in schedule_runs(torch):
+        yield "schedules", key, array
 
 
 def record():

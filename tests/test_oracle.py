@@ -1,4 +1,4 @@
-"""Optimizers and schedules against torch 2.13.0: recorded values always, torch itself where it is installed."""
+"""Optimizers against torch 2.13.0: recorded values always, torch itself where it is installed."""
 
 import functools
 
@@ -7,7 +7,7 @@ import pytest
 
 import optimlab
 import oracle
-from cases import OPTIMIZERS, SCHEDULES, Betas, Lr, flat, label
+from cases import OPTIMIZERS, Betas, Lr, label
 
 # norm-wise per tensor and step. float64: torch's fused multiply-add and its square root differ from numpy's by an ulp in a
 # part of the elements; 200 steps gather up to 6e-13. float32: the same ulps are 5e8 times larger, hence fewer steps.
@@ -91,28 +91,3 @@ def test_nothing_else_is_recorded():
     for name in OPTIMIZERS:
         keys = {key.removesuffix("/layout") for key in goldens(f"optimizers_{name}")}
         assert keys == {case for case in NAMES if case.startswith(f"{name}(")}
-
-
-@pytest.mark.parametrize("way", ["float", "tensor", "resumed"])
-@pytest.mark.parametrize(("name", "arguments"), flat(SCHEDULES), ids=[label(*case) for case in flat(SCHEDULES)])
-def test_schedule(name, arguments, way):
-    extra = {"float": {}, "tensor": {"tensor_lr": True}, "resumed": {"resume_at": 7}}[way]
-    ours = oracle.schedule_run(optimlab, name, arguments, **extra)
-    theirs = goldens("schedules")[label(name, arguments)]
-    # relative; a rate at the foot of the cosine is a difference of numbers of size 1, hence the floor
-    np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-15)
-
-
-@pytest.mark.parametrize(("name", "arguments"), flat(SCHEDULES), ids=[label(*case) for case in flat(SCHEDULES)])
-def test_closed_form(name, arguments):
-    ours = oracle.closed_form_run(optimlab, name, arguments)
-    np.testing.assert_allclose(ours, goldens("schedules")[label(name, arguments) + "/closed"], rtol=1e-12, atol=1e-15)
-
-
-def test_schedule_goldens_are_torchs():
-    """The recorded values are what the installed torch computes, and nothing else is recorded."""
-    torch = pytest.importorskip("torch", reason="torch is not installed; the recorded values stand for it")
-    recorded = dict(goldens("schedules"))
-    for _, key, array in oracle.schedule_runs(torch):
-        np.testing.assert_allclose(array, recorded.pop(key), rtol=1e-14, err_msg=key)
-    assert not recorded

@@ -54,6 +54,7 @@ LAYERS = [
         "optim.linesearch",
         "optim.curvature",
         "optim.lr_scheduler",
+        "optim.swa_utils",
     ],
     *["optim", "testing", "", "lab", "cli", "__main__"],
 ]
@@ -107,7 +108,14 @@ def test_import_brings_numpy_and_the_standard_library_alone():
 
 def public():
     """Every public function, class and method of the library, by name."""
-    for module in ("optimlab", "optimlab.nn", "optimlab.optim", "optimlab.optim.lr_scheduler", "optimlab.autograd"):
+    for module in (
+        "optimlab",
+        "optimlab.nn",
+        "optimlab.optim",
+        "optimlab.optim.lr_scheduler",
+        "optimlab.optim.swa_utils",
+        "optimlab.autograd",
+    ):
         for name, thing in vars(importlib.import_module(module)).items():
             if name.startswith("_") or not getattr(thing, "__module__", "").startswith(module):
                 continue

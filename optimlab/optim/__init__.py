@@ -1,6 +1,6 @@
 """Optimizers and learning-rate schedules under torch.optim's names. 优化器与学习率调度器。"""
 
-from optimlab.optim import lr_scheduler
+from optimlab.optim import lr_scheduler, swa_utils
 from optimlab.optim.adam import Adam, Adamax, AdamW, NAdam, RAdam
 from optimlab.optim.adaptive import Adadelta, Adagrad, RMSprop
 from optimlab.optim.curvature import LBFGS, ConjugateGradient
@@ -26,4 +26,5 @@ __all__ = [
     "RMSprop",
     "Rprop",
     "lr_scheduler",
+    "swa_utils",
 ]

@@ -226,7 +226,7 @@ class LRScheduler(Drafted):
             self._warn_of_order()
         with self._draft() as draft:
             draft._step_count += 1
-            draft._update_lr(epoch)
+            draft._move(epoch)
 
     def _warn_of_order(self) -> None:
         optimizer = getattr(self.optimizer, "real", self.optimizer)

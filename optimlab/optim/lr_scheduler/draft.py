@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from optimlab.optim.engine import commit
+from optimlab.commit import commit
 from optimlab.optim.optimizer import Optimizer
 from optimlab.tensor import Tensor
 
@@ -21,7 +21,7 @@ def copy(x: Any) -> Any:
 
 def copies(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Groups that can be changed without changing these."""
-    return [{key: copy(value) for key, value in group.items()} for group in groups]
+    return [{key: copy(x) if isinstance(x, Tensor) else x for key, x in group.items()} for group in groups]
 
 
 def same(a: Any, b: Any) -> bool:
@@ -60,13 +60,16 @@ class Draft:
             self.twins[id(schedule)] = (schedule, twin, {"optimizer"})
             twin.__dict__.update(schedule.__dict__, optimizer=self)
             for key, value in schedule.__dict__.items():
-                held = list(value) if isinstance(value, (list, tuple)) else [value]
-                ours = [isinstance(x, Drafted) and x.optimizer is self.real for x in held]
-                if any(ours):
-                    twins = [self.twin(x) if own else x for x, own in zip(held, ours, strict=True)]
-                    twin.__dict__[key] = twins if isinstance(value, (list, tuple)) else twins[0]
+                several = isinstance(value, (list, tuple))
+                if isinstance(value, Drafted) or (several and any(isinstance(x, Drafted) for x in value)):
+                    twins = [self._own(x) for x in (value if several else [value])]
+                    twin.__dict__[key] = twins if several else twins[0]
                     self.twins[id(schedule)][2].add(key)
         return self.twins[id(schedule)][1]
+
+    def _own(self, x: Any) -> Any:
+        """The twin of a schedule of this optimizer; anything else as it is."""
+        return self.twin(x) if isinstance(x, Drafted) and x.optimizer is self.real else x
 
     def loaded(self) -> list[dict[str, Any]] | None:
         """The groups as the optimizer loaded them; None if it has not, or has stepped since.
@@ -89,16 +92,18 @@ class Draft:
     def calls(self) -> Iterator[tuple]:
         """What makes the draft real, call by call. A tensor is written to in place: the program may hold it too."""
         for group, before, new in zip(self.real.param_groups, self.before, self.param_groups, strict=True):
-            for key, value in new.items():
-                old = group.get(key)
-                if isinstance(old, Tensor) and isinstance(value, Tensor):
-                    if not same(old, value):
-                        yield np.positive, value._array, old._array
-                        yield old._version.__setitem__, 0, old._version[0] + 1
-                elif key not in before or value is not before[key]:
-                    yield group.__setitem__, key, value
+            changed = {k: x for k, x in new.items() if x is not before.get(k, self) or isinstance(x, Tensor)}
+            for key in [k for k, x in changed.items() if isinstance(x, Tensor) and isinstance(group.get(k), Tensor)]:
+                old, value = group[key], changed.pop(key)
+                if not same(old, value):
+                    yield np.positive, value._array, old._array
+                    yield old._version.__setitem__, 0, old._version[0] + 1
+            if changed:
+                yield group.update, changed
         for schedule, twin, kept in self.twins.values():
-            yield schedule.__dict__.update, {key: value for key, value in twin.__dict__.items() if key not in kept}
+            yield schedule.__dict__.update, {key: x for key, x in twin.__dict__.items() if key not in kept}
+            for key in schedule.__dict__.keys() - twin.__dict__.keys():
+                yield schedule.__dict__.pop, key
         yield from self.later  # what else is to be done
 
 
