@@ -123,7 +123,7 @@ DECAY = Number("Invalid decay value {value} provided. Please provide a value in 
 
 
 class BothGivenError(TypeError, AssertionError):
-    """Two arguments that exclude each other. A TypeError by nature; an AssertionError too, because torch raises that. 不能同时给出的两个参数。"""
+    """Two arguments that exclude each other: a TypeError, and an AssertionError because torch raises one. 参数互斥。"""
 
 
 def get_ema_avg_fn(decay: float = 0.999) -> Average:
