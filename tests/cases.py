@@ -14,7 +14,7 @@ class Betas(tuple):
 
 
 WD, MAX = {"weight_decay": 0.1}, {"maximize": True}
-ADAMS = [{}, {"lr": 0.01}, {"lr": 0.01, **WD}, {**WD, **MAX}, {**WD, "amsgrad": True}]
+ADAMS = [{}, {"lr": 0.01}, WD, {**WD, **MAX}, {**WD, "amsgrad": True}]
 CONFIGURATIONS = {  # torch's own, with which it tests its optimizers on the CPU
     "SGD": [
         *[{}, {"lr": 0.01}, {"lr": Lr(0.001)}, {"weight_decay": 0.5}, {"momentum": 0.9}, {**WD, **MAX}],

@@ -165,7 +165,7 @@ class Optimizer:
             word = "without" if "param_names" not in group else "with"
             raise ValueError(
                 "all optimizer param groups should be with/without names. "
-                f"cannot add param group {word} names to the optimizer"
+                f"cannot add param group {word} names to the optimizer; name the parameters of every group, or of none"
             )
         commit([(param_group.clear,), (param_group.update, group), (self.param_groups.append, param_group)])
 
@@ -182,7 +182,10 @@ class Optimizer:
         params = [params] if isinstance(params, Tensor) else list(params)
         named = [isinstance(p, tuple) for p in params]
         if any(named) and not all(named):
-            raise ValueError("all optimizer params should be with/without names. Some param names are missing")
+            raise ValueError(
+                "all optimizer params should be with/without names. Some param names are missing; "
+                "give each as (name, tensor), or none"
+            )
         group = dict(given)
         if any(named):
             names, params = [name for name, _ in params], [p for _, p in params]

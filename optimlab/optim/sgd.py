@@ -231,7 +231,7 @@ class Rprop(Elementwise):
     counts_steps = True
     checks = {
         "lr": LR,
-        "etas": Numbers((Number(low=0, high=1, above=True, below=True), Number(low=1, above=True))),
+        "etas": Numbers((Number(), Number())),
         "step_sizes": Numbers((Number(low=0), Number(low=0))),
         **flags("foreach", "maximize", "differentiable", "capturable"),
     }
@@ -253,7 +253,11 @@ class Rprop(Elementwise):
     @classmethod
     def check_group(cls, group: dict[str, Any]) -> None:
         super().check_group(group)
-        low, high = group["step_sizes"]
+        (minus, plus), (low, high) = group["etas"], group["step_sizes"]
+        if not 0 < minus < 1 < plus:
+            raise ValueError(
+                f"Invalid eta values: {minus}, {plus}; etas must be two numbers, 0 < etas[0] < 1 < etas[1]"
+            )
         if low > high:
             raise ValueError(
                 f"Invalid step_sizes: {low}, {high}; step_sizes must be the smallest step, then the largest"
