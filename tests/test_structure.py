@@ -45,6 +45,7 @@ LAYERS = [
         "optim.kernel",
         "optim.engine",
         "optim.optimizer",
+        "optim.rows",
         "optim.plan",
         "optim.elementwise",
         "optim.sgd",

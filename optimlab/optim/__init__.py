@@ -1,7 +1,7 @@
 """Optimizers and learning-rate schedules under torch.optim's names. 优化器与学习率调度器。"""
 
 from optimlab.optim import lr_scheduler, swa_utils
-from optimlab.optim.adam import Adam, Adamax, AdamW, NAdam, RAdam
+from optimlab.optim.adam import Adam, Adamax, AdamW, NAdam, RAdam, SparseAdam
 from optimlab.optim.adaptive import Adadelta, Adagrad, RMSprop
 from optimlab.optim.curvature import LBFGS, ConjugateGradient
 from optimlab.optim.matrix import Adafactor, Muon
@@ -25,6 +25,7 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "Rprop",
+    "SparseAdam",
     "lr_scheduler",
     "swa_utils",
 ]

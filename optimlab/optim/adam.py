@@ -414,3 +414,94 @@ class RAdam(Elementwise):
         rectified = ((rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho)) ** 0.5
         denominator = (np.sqrt(v) + eps) / (1 - beta2**t) ** 0.5
         return {"p": p - step_size * rectified * m / denominator, "m": m, "v": v}
+
+
+class SparseAdam(Elementwise):
+    """Adam for gradients of a few rows: a row and its moments move only when the row has a gradient.
+    面向稀疏梯度的 Adam：某一行有梯度时，这一行和它的滑动平均才更新。
+
+    Update, of the rows that the gradient has:
+
+    {update}
+
+    The step t is counted for the parameter, not for its rows; rows that are absent keep their moments undiminished.
+
+    Arguments:
+        {params}
+        lr: η, > 0; a one-element tensor is changed in place by schedules.
+        {betas}
+        eps: ε, > 0; added to the root.
+        {maximize}
+
+    State: ``state[p]["step"]``, the number of steps as an int; ``"exp_avg"`` m and ``"exp_avg_sq"`` v, like p.
+
+    Raises RuntimeError for a gradient that is not sparse, TypeError for an argument of a wrong kind, ValueError for one out of
+    range.
+
+    torch and the paper: here ε is added before the correction of v, as in the faster form at the end of the paper's section
+    2; in Adam, after. A coarser difference: m and v of Adam fall off in the steps where a row has no gradient.
+
+    Source: Kingma, Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015.
+
+    >>> from optimlab import optim, sparse_coo_tensor, zeros
+    >>> p = zeros(3, 2, requires_grad=True)
+    >>> opt = optim.SparseAdam([p], lr=0.1)
+    >>> p.grad = sparse_coo_tensor([[1]], [[1.0, -5.0]], (3, 2))  # a gradient for row 1 alone
+    >>> opt.step()
+    >>> p
+    tensor([[ 0.0000,  0.0000],
+            [-0.1000,  0.1000],
+            [ 0.0000,  0.0000]], requires_grad=True)
+    """
+
+    letters = {"m": "exp_avg", "v": "exp_avg_sq"}
+    checks = {
+        "lr": Number("Invalid learning rate: {value}", low=0, above=True),
+        "betas": Numbers(BETAS),
+        "eps": Number("Invalid epsilon value: {value}", low=0, above=True),
+        **flags("maximize"),
+    }
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: Any = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(params, locals())
+
+    @staticmethod
+    def initial(group: dict[str, Any]) -> dict[str, Any]:
+        return {"m": 0.0, "v": 0.0}
+
+    @staticmethod
+    def takes_sparse(group: dict[str, Any]) -> str:
+        return "rows"
+
+    def _checked_state(self, p: Tensor, initial: dict[str, Any]) -> dict[str, Any]:
+        raise RuntimeError(
+            "SparseAdam does not support dense gradients, please consider Adam instead; or call .to_sparse(1) on the gradient"
+        )
+
+    def _new_state(self, p: Tensor, initial: dict[str, Any]) -> dict[str, Any]:
+        return super()._new_state(p, initial) | {"step": 0}  # torch keeps an int here, and a tensor elsewhere
+
+    def _check_state(self, whose: str, state: dict[str, Any], p: Tensor, initial: dict[str, Any]) -> None:
+        if "step" in state:
+            count = Number(low=0, whole=True)(f"step {whose}", state["step"])
+            state = state | {"step": Tensor(float(count))}
+        super()._check_state(whose, state, p, initial)
+
+    def _loaded_state(self, key: Any, values: Any, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
+        state = super()._loaded_state(key, values, p, group)
+        return state | {"step": int(state["step"])} if state else state
+
+    @staticmethod
+    def rule(p, g, m, v, *, t, lr, betas, eps):
+        beta1, beta2 = betas
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * g**2
+        step_size = lr * (1 - beta2**t) ** 0.5 / (1 - beta1**t)
+        return {"p": p - step_size * m / (np.sqrt(v) + eps), "m": m, "v": v}

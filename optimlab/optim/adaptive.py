@@ -86,6 +86,10 @@ class Adagrad(Elementwise):
         return {"s": group["initial_accumulator_value"]}
 
     @staticmethod
+    def takes_sparse(group: dict[str, Any]) -> str:
+        return "rows"
+
+    @staticmethod
     def rule(p, g, s, *, t, lr, lr_decay, weight_decay, eps):
         p, g = decay(p, g, lr, weight_decay)
         s = s + g**2

@@ -119,6 +119,11 @@ class Elementwise(Optimizer):
         """The letters of the state in use, each with what its array is first filled with."""
         return {}
 
+    @staticmethod
+    def takes_sparse(group: dict[str, Any]) -> str | None:
+        """How a sparse gradient is taken: "rows", if only its rows move; "whole", if all do; None, if it is refused."""
+        return None
+
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         self: Any = super().__new__(cls)
         self._plans, self._seconds = {}, 0.0

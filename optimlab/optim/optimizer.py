@@ -207,6 +207,10 @@ class Optimizer:
                 )
             if not p.is_floating_point():
                 raise ValueError(f"can't optimize a tensor of {p.dtype}; parameters must be floats: call .float()")
+        if sparse := [[len(self.param_groups), i] for i, p in enumerate(params) if p.is_sparse]:
+            raise ValueError(
+                f"Sparse params at indices {sparse}: {type(self).__name__} requires dense parameter tensors; call .to_dense()"
+            )
         if len({id(p) for p in params}) < len(params):
             raise ValueError("optimizer contains a parameter group with duplicate parameters; give each parameter once")
         return group

@@ -17,6 +17,7 @@ import numpy as np
 
 from optimlab.optim.engine import eager, make_run
 from optimlab.optim.program import drain, scratch
+from optimlab.optim.rows import by_rows
 from optimlab.optim.tape import Tape, record
 from optimlab.tensor import Tensor
 
@@ -170,11 +171,15 @@ class Plan:
         self.params = list(group["params"])
         members: dict[tuple, list[tuple[Tensor, dict]]] = {}
         self.idle: list[Tensor] = []
+        self.sparse: list[Tensor] = []  # with gradients that are
         self.new: dict[Tensor, dict] = {}  # state of parameters that have not moved before
         letters = [letter for letter in self.initial if letter not in optimizer.numbers]
         for p in self.params:
             if p.grad is None:
                 self.idle.append(p)
+                continue
+            if p.grad.is_sparse and optimizer.takes_sparse(group):
+                self.sparse.append(p)
                 continue
             state = optimizer._checked_state(p, self.initial)
             if (state or self.initial) and optimizer.state.get(p) is not state:
@@ -214,6 +219,7 @@ class Plan:
             len(self.params) == len(group["params"])
             and same(self.params, group["params"])
             and same(map(_grad, self.idle), repeat(None))
+            and all(p.grad is not None and p.grad.is_sparse for p in self.sparse)
             and all(batch.holds(states) for batch in self.batches)
         ):
             return False
@@ -228,4 +234,7 @@ class Plan:
             if gradients is None or numbers is None:
                 return None
             calls += batch.calls(self.engine, gradients, numbers, self.options, self.maximize)
+        whole = self.optimizer.takes_sparse(self.group) == "whole"
+        for p in self.sparse:
+            calls += by_rows(self.optimizer, p, self.options, self.initial, self.maximize, whole)
         return calls

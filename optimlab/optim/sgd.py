@@ -94,6 +94,10 @@ class SGD(Elementwise):
         return {"v": None} if group["momentum"] else {}
 
     @staticmethod
+    def takes_sparse(group: dict[str, Any]) -> str:
+        return "whole" if group["momentum"] else "rows"  # a row goes on by its velocity
+
+    @staticmethod
     def rule(p, g, v=None, *, lr, momentum, dampening, weight_decay, nesterov):
         p, g = decay(p, g, lr, weight_decay)
         if momentum:
