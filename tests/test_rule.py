@@ -16,7 +16,7 @@ from optimlab.optim import adam, elementwise
 from optimlab.optim.rule import LETTERS, Rule
 
 RULES = [optim.SGD, optim.ASGD, optim.Rprop, optim.Adagrad, optim.Adadelta, optim.RMSprop]
-RULES += [optim.Adam, optim.Adamax, optim.NAdam, optim.RAdam]
+RULES += [optim.Adam, optim.Adamax, optim.NAdam, optim.RAdam, optim.SparseAdam]
 OPTIONS = {  # enough option sets to run every line of a rule
     optim.SGD: [
         {},
@@ -46,6 +46,7 @@ OPTIONS = {  # enough option sets to run every line of a rule
         {"t": 6, "weight_decay": 0.2, "decoupled_weight_decay": True},
         {"t": 5, "eps": 0.1},
     ],
+    optim.SparseAdam: [{}, {"betas": (0.5, 0.75), "eps": 0.1, "t": 7}],
     optim.NAdam: [
         {},
         {"weight_decay": 0.2, "betas": (0.5, 0.75), "t": 7},

@@ -490,8 +490,7 @@ class SparseAdam(Elementwise):
 
     def _check_state(self, whose: str, state: dict[str, Any], p: Tensor, initial: dict[str, Any]) -> None:
         if "step" in state:
-            count = Number(low=0, whole=True)(f"step {whose}", state["step"])
-            state = state | {"step": Tensor(float(count))}
+            state = state | {"step": Tensor(float(Number(low=0)(f"step {whose}", state["step"])))}
         super()._check_state(whose, state, p, initial)
 
     def _loaded_state(self, key: Any, values: Any, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
