@@ -140,8 +140,7 @@ class LRScheduler(Drafted):
         self._prepare()
         for group in self.optimizer.param_groups:
             group.setdefault("initial_lr", copy(group["lr"]))
-        if "base_lrs" not in self.__dict__:
-            self.base_lrs = [copy(group["initial_lr"]) for group in self.optimizer.param_groups]
+        self.base_lrs = [copy(group["initial_lr"]) for group in self.optimizer.param_groups]
         self._initial_step()
 
     def _prepare(self) -> None:
@@ -273,7 +272,9 @@ class LRScheduler(Drafted):
         if len(lrs) != len(groups):
             raise ValueError(f"get_lr() returned {len(lrs)} learning rates; it must return {len(groups)}, one a group")
         for i, (group, lr) in enumerate(zip(groups, lrs, strict=True)):
-            RATE(f"the learning rate of group {i}", lr)
+            FINITE(
+                f"the learning rate of group {i}", lr
+            )  # a negative one the optimizer refuses, if no other schedule mends it
             assign(group, "lr", lr)
         self._set_last_lr(epoch)
 

@@ -214,9 +214,9 @@ class CyclicLR(_Cycles):
         verbose: bool = False,
     ) -> None:
         is_optimizer(optimizer)
-        self.base_lrs = per_group("base_lr", optimizer, base_lr, RATE)
+        self._bounds = per_group("base_lr", optimizer, base_lr, RATE)
         self.max_lrs = per_group("max_lr", optimizer, max_lr, RATE)
-        for low, high in zip(self.base_lrs, self.max_lrs, strict=True):
+        for low, high in zip(self._bounds, self.max_lrs, strict=True):
             if low > high:
                 raise ValueError(f"Invalid base_lr: {low}; base_lr must be <= max_lr, which is {high}")
         up = ABOVE_ZERO("step_size_up", step_size_up)
@@ -236,9 +236,13 @@ class CyclicLR(_Cycles):
             self.base_momentums, self.max_momentums = momenta["base_momentum"], momenta["max_momentum"]
         super().__init__(optimizer, last_epoch, verbose)
 
+    def _begin(self) -> None:
+        super()._begin()  # as in torch the first step starts from initial_lr, which an earlier schedule may have set
+        self.base_lrs = self.__dict__.pop("_bounds")
+
     def _prepare(self) -> None:
         for i, group in enumerate(self.optimizer.param_groups if self.last_epoch == -1 else []):
-            assign(group, "lr", self.base_lrs[i])
+            assign(group, "lr", self._bounds[i])
             if self.cycle_momentum:
                 group.update(max_momentum=self.max_momentums[i], base_momentum=self.base_momentums[i])
 

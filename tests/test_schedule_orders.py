@@ -1,0 +1,261 @@
+"""Where schedules do better than torch's: resuming in any order, nesting, groups added later, changes that happen whole."""
+
+import copy
+import itertools
+import random
+
+import numpy as np
+import pytest
+
+import optimlab as ol
+import schedules
+from optimlab import optim
+from optimlab.optim import lr_scheduler
+from schedules import CYCLE, SCHEDULES, WARM, Schedule, decay
+
+S = Schedule
+
+
+def groups(tensor_lr=False, lrs=(0.05, 0.5)):
+    make = ol.tensor if tensor_lr else float
+    return [{"params": [ol.zeros(1, requires_grad=True)], "lr": make(lr)} for lr in lrs]
+
+
+def fresh(cases, tensor_lr=False):
+    return optim.Adam(groups(tensor_lr)) if cases[0].optimizer == "Adam" else optim.SGD(groups(tensor_lr), momentum=0.9)
+
+
+def run(optimizer, built, cases, epochs):
+    record = []
+    for epoch in epochs:
+        optimizer.step()
+        for schedule, case in zip(built, cases, strict=True):
+            schedule.step(*(case.steps(epoch) if case.steps else ()))
+        record.append(schedules.rates(optimizer))
+    return record
+
+
+def by_hand(optimizer, factor):
+    """A program that changes a learning rate, and a momentum, itself."""
+    group = optimizer.param_groups[0]
+    if isinstance(group["lr"], ol.Tensor):
+        group["lr"].mul_(factor)
+    else:
+        group["lr"] *= factor
+    if "momentum" in group:
+        group["momentum"] *= factor
+
+
+def orders(n):
+    """Every order in which a program may load the optimizer (O), build n schedules (their number) and load them (~)."""
+    events = ["O", *range(n), *(~i for i in range(n))]
+    return [o for o in itertools.permutations(events) if all(o.index(i) < o.index(~i) for i in range(n))]
+
+
+def check_every_order(cases, tensor_lr, orders):
+    """Save after 7 epochs and a change by hand, go on for 9: in every order the same bits as without the break."""
+    with schedules.default_dtype(ol, "float64"):
+        optimizer = fresh(cases, tensor_lr)
+        built = [case.build(ol, optimizer) for case in cases]
+        run(optimizer, built, cases, range(3))
+        by_hand(optimizer, 0.7)
+        run(optimizer, built, cases, range(3, 7))
+        by_hand(optimizer, 1.3)
+        # what is saved shares no memory with the run that goes on, as if it had been in a file
+        saved = fresh(cases, tensor_lr)
+        saved.load_state_dict(optimizer.state_dict())
+        states = [copy.deepcopy(schedule.state_dict()) for schedule in built]
+        wanted = [schedules.rates(optimizer), *run(optimizer, built, cases, range(7, 16))]
+        for order in orders:
+            again, made = fresh(cases, tensor_lr), {}
+            for event in order:
+                if event == "O":
+                    again.load_state_dict(saved.state_dict())
+                elif event >= 0:
+                    made[event] = cases[event].build(ol, again)
+                else:
+                    made[~event].load_state_dict(states[~event])
+            parts = [made[i] for i in range(len(cases))]
+            assert [schedules.rates(again), *run(again, parts, cases, range(7, 16))] == wanted, (cases, order)
+
+
+@pytest.mark.parametrize("case", SCHEDULES, ids=str)
+def test_a_schedule_resumes_in_any_order(case):
+    for tensor_lr in (False, True):
+        check_every_order([case], tensor_lr, orders(1))
+
+
+PAIRS = [
+    [S("LinearLR"), S("ExponentialLR", {"gamma": 0.9})],
+    [S("CyclicLR", CYCLE), S("StepLR", {"step_size": 3})],
+    [S("CosineAnnealingLR", {"T_max": 10}), S("ReduceLROnPlateau", {"patience": 1}, schedules.flat)],
+    [S("OneCycleLR", {"max_lr": 1.0, "total_steps": 30}), S("MultiplicativeLR", {"lr_lambda": decay})],
+    [S("SequentialLR", {"schedulers": [WARM, S("ConstantLR")], "milestones": [9]}), S("SWALR", {"swa_lr": 0.02})],
+]
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: "+".join(case.name for case in pair))
+def test_two_schedules_resume_in_any_order(pair):
+    assert len(orders(1)) == 3 and len(orders(2)) == 30
+    check_every_order(pair, False, orders(2))
+
+
+def test_what_is_changed_by_hand_before_the_schedule_loads_stays():
+    optimizer = optim.SGD(groups(), momentum=0.9)
+    schedule = lr_scheduler.LinearLR(optimizer)
+    run(optimizer, [schedule], [S("LinearLR")], range(2))
+    states = optimizer.state_dict(), schedule.state_dict()
+    again = optim.SGD(groups(), momentum=0.9)
+    again.load_state_dict(states[0])
+    resumed = lr_scheduler.LinearLR(again)
+    again.param_groups[0]["lr"] = 0.123
+    resumed.load_state_dict(states[1])
+    assert [g["lr"] for g in again.param_groups] == [0.123, optimizer.param_groups[1]["lr"]]
+    # and once a step has run, what was loaded is no longer the truth
+    again.load_state_dict(states[0])
+    late = lr_scheduler.ConstantLR(again, factor=0.5)
+    again.step()
+    late.load_state_dict(late.state_dict())
+    assert again.param_groups[1]["lr"] == optimizer.param_groups[1]["lr"] * 0.5
+
+
+def test_a_run_that_goes_on_with_last_epoch_keeps_its_learning_rate():
+    """At a milestone torch's StepLR, MultiStepLR and ConstantLR multiply what was loaded once more."""
+    for case in [
+        c for c in SCHEDULES if c.name not in ("ReduceLROnPlateau", "ChainedScheduler", "SequentialLR", "SWALR")
+    ]:
+        if case.steps:
+            continue  # its state is more than an epoch
+        for last in (2, 3, 4, 6):
+            optimizer = fresh([case])
+            built = case.build(ol, optimizer)
+            run(optimizer, [built], [case], range(last + 1))
+            again = fresh([case])
+            again.load_state_dict(optimizer.state_dict())
+            late = Schedule(case.name, case.arguments | {"last_epoch": last}).build(ol, again)
+            assert schedules.rates(again) == schedules.rates(optimizer), (str(case), last)
+            ours, theirs = (run(o, [s], [case], range(5)) for o, s in ((again, late), (optimizer, built)))
+            np.testing.assert_allclose(ours, theirs, rtol=1e-14, atol=0)
+
+
+# ---- nesting
+
+
+COMPOSED = ("ReduceLROnPlateau", "SequentialLR", "ChainedScheduler", "OneCycleLR")
+LEAVES = [c for c in SCHEDULES if c.name not in COMPOSED and not c.steps and c.optimizer == "SGD"]
+
+
+def flat_and_nested(draw):
+    """A random SequentialLR, and the same with neighbours put together into SequentialLRs and ChainedSchedulers."""
+    leaves = [c for c in LEAVES if c.arguments.get("total_iters") != 0]  # where torch's closed form fails
+    parts = [(draw.choice(leaves), draw.randint(1, 6)) for _ in range(draw.randint(2, 6))]
+
+    def sequence(parts):
+        ends = list(itertools.accumulate(length for _, length in parts))[:-1]
+        return S("SequentialLR", {"schedulers": [part for part, _ in parts], "milestones": ends})
+
+    nested = list(parts)
+    while len(nested) > 1:
+        start = draw.randrange(len(nested) - 1)
+        end = draw.randint(start + 1, len(nested))
+        inside = nested[start:end]
+        nested[start:end] = [(sequence(inside), sum(length for _, length in inside))]
+        if draw.random() < 0.3:
+            nested[start] = (S("ChainedScheduler", {"schedulers": [nested[start][0]]}), nested[start][1])
+    return sequence(parts), nested[0][0]
+
+
+def built_run(module, case, epochs=30, hand=None):
+    with schedules.default_dtype(module, "float64"):
+        leaf = {"params": [module.zeros(1, requires_grad=True)]}
+        optimizer = module.optim.SGD(
+            [leaf | {"lr": 0.05}, {"params": [module.zeros(1, requires_grad=True)], "lr": 0.5}], momentum=0.9
+        )
+        schedule, record = case.build(module, optimizer), [schedules.rates(optimizer)]
+        for epoch in range(epochs):
+            if epoch == hand:
+                optimizer.param_groups[0]["lr"] *= 0.5
+            optimizer.step()
+            schedule.step()
+            record.append(schedules.rates(optimizer))
+    return np.array(record)
+
+
+def test_nested_compositions_equal_the_flat_one():
+    for seed in range(60):
+        draw = random.Random(seed)
+        flat, nested = flat_and_nested(draw)
+        hand = draw.choice([None, draw.randrange(25)])
+        np.testing.assert_array_equal(
+            built_run(ol, nested, hand=hand), built_run(ol, flat, hand=hand), err_msg=str(nested)
+        )
+
+
+def test_the_flat_ones_are_torchs():
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    for seed in range(60):
+        flat, _ = flat_and_nested(random.Random(seed))
+        np.testing.assert_allclose(
+            built_run(ol, flat), built_run(torch, flat), rtol=1e-12, atol=1e-15, err_msg=str(flat)
+        )
+
+
+def test_a_chain_in_a_sequence_starts_as_its_members_do():
+    """What torch gives too low: there a chain at the start of a sequence multiplies once too often."""
+    chain = S("ChainedScheduler", {"schedulers": [S("LinearLR"), S("ExponentialLR", {"gamma": 0.9})]})
+    alone = built_run(ol, chain, epochs=4)
+    sequence = S("SequentialLR", {"schedulers": [chain, S("ConstantLR")], "milestones": [5]})
+    np.testing.assert_array_equal(built_run(ol, sequence, epochs=4), alone)
+    second = S("SequentialLR", {"schedulers": [S("ConstantLR"), chain], "milestones": [3]})
+    np.testing.assert_allclose(built_run(ol, second, epochs=7)[3:], alone, rtol=1e-15)
+    deep = S("ChainedScheduler", {"schedulers": [chain, S("StepLR", {"step_size": 3})]})
+    flat = S("ChainedScheduler", {"schedulers": [*chain.arguments["schedulers"], S("StepLR", {"step_size": 3})]})
+    np.testing.assert_array_equal(built_run(ol, deep), built_run(ol, flat))
+
+
+# ---- random programs
+
+
+def random_program(draw):
+    """Schedules, chained or one by one, with learning rates changed between epochs."""
+    changes = {draw.randrange(30): draw.uniform(0.3, 2) for _ in range(3)}
+    return [draw.choice(LEAVES) for _ in range(draw.randint(1, 3))], changes
+
+
+def program_run(module, cases, changes, chained, tensor_lr):
+    with schedules.default_dtype(module, "float64"):
+        lrs = [module.tensor(lr) if tensor_lr else lr for lr in (0.05, 0.5)]
+        optimizer = module.optim.SGD(
+            [{"params": [module.zeros(1, requires_grad=True)], "lr": lr} for lr in lrs], momentum=0.9
+        )
+        built = [case.build(module, optimizer) for case in cases]
+        if chained:
+            built = [module.optim.lr_scheduler.ChainedScheduler(built)]
+        record = [schedules.rates(optimizer)]
+        for epoch in range(30):
+            if epoch in changes:
+                optimizer.param_groups[0]["lr"] *= changes[epoch]
+            optimizer.step()
+            for schedule in built:
+                schedule.step()
+            record.append(schedules.rates(optimizer))
+    return np.array(record)
+
+
+def test_random_programs_are_torchs():
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    compared = 0
+    for seed in range(150):
+        draw = random.Random(seed)
+        cases, changes = random_program(draw)
+        chained, tensor_lr = draw.random() < 0.5, draw.random() < 0.3
+        theirs = program_run(torch, cases, changes, chained, tensor_lr)
+        if theirs.min() < 0:  # a cosine above the initial rate, chained with another: the optimizer refuses to climb
+            with pytest.raises(ValueError, match="Invalid learning rate: -"):
+                program_run(ol, cases, changes, chained, tensor_lr)
+            continue
+        ours = program_run(ol, cases, changes, chained, tensor_lr)
+        compared += 1
+        # a cosine above the initial rate loses a digit at its foot, and what is chained with it another
+        np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-15, err_msg=str([str(c) for c in cases]))
+    assert compared > 130
