@@ -3,46 +3,91 @@
 用 numpy 写成的 torch.optim：把 ``import torch`` 换成 ``import optimlab as torch``，程序照常运行。
 """
 
-from optimlab import autograd, nn, optim, utils
-from optimlab.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from math import e, inf, nan, pi
+from typing import TYPE_CHECKING, Any
+
+from optimlab import autograd, nn, optim, testing, utils
+from optimlab.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from optimlab.checkpoint import CheckpointError, load, save
 from optimlab.creation import (
-    abs,
+    BoolTensor,
+    ByteTensor,
+    CharTensor,
+    DoubleTensor,
+    FloatTensor,
+    HalfTensor,
+    IntTensor,
+    LongTensor,
+    ShortTensor,
     arange,
-    argmax,
-    cos,
-    exp,
-    flatten,
+    as_tensor,
+    asarray,
+    bernoulli,
+    empty,
+    empty_like,
+    eye,
     from_numpy,
     full,
-    log,
-    matmul,
-    maximum,
-    mean,
-    minimum,
+    full_like,
+    linspace,
+    logspace,
+    normal,
     ones,
     ones_like,
-    pow,
     rand,
+    rand_like,
+    randint,
     randn,
+    randn_like,
     randperm,
-    relu,
-    reshape,
-    sin,
     sparse_coo_tensor,
-    sqrt,
-    square,
-    sum,
-    tanh,
     tensor,
-    transpose,
     zeros,
     zeros_like,
 )
-from optimlab.dtype import Size, dtype, float32, float64, get_default_dtype, int32, int64, set_default_dtype, uint8
+from optimlab.dtype import (
+    Size,
+    device,
+    dtype,
+    finfo,
+    float16,
+    float32,
+    float64,
+    get_default_dtype,
+    iinfo,
+    int8,
+    int16,
+    int32,
+    int64,
+    promote_types,
+    result_type,
+    set_default_dtype,
+    uint8,
+)
 from optimlab.dtype import bool_ as bool
-from optimlab.random import Generator, default_generator, manual_seed
+from optimlab.functions import (
+    METHODS,
+    bincount,
+    broadcast_tensors,
+    cat,
+    einsum,
+    hstack,
+    is_tensor,
+    meshgrid,
+    pow,
+    stack,
+    vstack,
+    where,
+)
+from optimlab.random import Generator, default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 from optimlab.tensor import Tensor
 
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any: ...
+
+
 __version__ = "0.1.0"
-double, float, long = float64, float32, int64
+double, float, half, long, int, short = float64, float32, float16, int64, int32, int16
+globals().update(METHODS)  # exp, sum, reshape, …: each method of Tensor that is a function in torch
+del METHODS

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from optimlab.backward import accumulate, as_grad, differentiate
 from optimlab.dtype import float64
 from optimlab.functional import TensorError
-from optimlab.graph import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from optimlab.graph import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from optimlab.operators import shape_of
-from optimlab.tensor import Tensor, _as_whole, accumulate, differentiate
+from optimlab.tensor import Tensor
 
 __all__ = [
     "GradcheckError",
@@ -23,6 +24,7 @@ __all__ = [
     "grad",
     "gradcheck",
     "gradgradcheck",
+    "inference_mode",
     "is_grad_enabled",
     "no_grad",
     "set_grad_enabled",
@@ -81,7 +83,7 @@ def grad(
     for i, (x, edge) in enumerate(zip(sources, edges, strict=True)):
         if id(edge) in found:
             _, g, shared = found[id(edge)]
-            gradients.append(g if isinstance(g, Tensor) else Tensor._wrap(g.copy() if shared else _as_whole(g)))
+            gradients.append(as_grad(x, g, shared))
         elif materialize_grads:
             gradients.append(Tensor._wrap(np.zeros_like(x._array)))
         elif allow_unused:

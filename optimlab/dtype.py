@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from optimlab.arrays import TensorError
+
 
 class dtype:
     """A data type; ``dtype.numpy`` is NumPy's name for it. Printed as torch prints it.
@@ -16,6 +18,9 @@ class dtype:
         self.name = name
         self.numpy = np.dtype(name)
         self.is_floating_point = self.numpy.kind == "f"
+        self.is_signed = self.numpy.kind in "fi"
+        self.is_complex = False
+        self.itemsize = self.numpy.itemsize
 
     def __repr__(self) -> str:
         return f"torch.{self.name}"
@@ -24,10 +29,12 @@ class dtype:
         return "bool_" if self.name == "bool" else self.name  # copies and pickles are the same object
 
 
-float32, float64 = dtype("float32"), dtype("float64")
-int64, int32, uint8, bool_ = dtype("int64"), dtype("int32"), dtype("uint8"), dtype("bool")
-DTYPES = {d.numpy: d for d in (float32, float64, int64, int32, uint8, bool_)}
+float32, float64, float16 = dtype("float32"), dtype("float64"), dtype("float16")
+int64, int32, int16, int8 = dtype("int64"), dtype("int32"), dtype("int16"), dtype("int8")
+uint8, bool_ = dtype("uint8"), dtype("bool")
+DTYPES = {d.numpy: d for d in (float32, float64, float16, int64, int32, int16, int8, uint8, bool_)}
 
+KINDS = "biuf"  # bool < int < float: the higher kind decides
 _default = float32
 
 
@@ -61,7 +68,82 @@ def set_default_dtype(d: dtype) -> None:
     _default = found
 
 
-KINDS = "biuf"  # bool < int < float: the higher kind decides
+def promote_types(type1: dtype, type2: dtype) -> dtype:
+    """The dtype of a result of tensors of two dtypes. 两种类型的运算结果的类型。"""
+    return DTYPES[common(np.empty(1, type1.numpy), np.empty(1, type2.numpy))]
+
+
+def result_type(tensor1: Any, tensor2: Any) -> dtype:
+    """The dtype of a result of two tensors or numbers. 运算结果的类型。"""
+    arrays = [getattr(x, "_array", x) for x in (tensor1, tensor2)]
+    kinds = [a.dtype.kind.replace("u", "i") if hasattr(a, "dtype") else np.min_scalar_type(a).kind for a in arrays]
+    if all(hasattr(a, "dtype") for a in arrays):
+        return DTYPES[common(*arrays)]
+    of = {"b": bool_.numpy, "i": int64.numpy, "u": int64.numpy, "f": _default.numpy}
+    return DTYPES[
+        common(*(a if hasattr(a, "dtype") else np.empty((), of[k]) for a, k in zip(arrays, kinds, strict=True)))
+    ]
+
+
+class _Limits:
+    """What NumPy knows of a dtype, in Python numbers."""
+
+    def __init__(self, source: Any, *names: str) -> None:
+        self.dtype = source.dtype.name
+        for name in names:
+            value = getattr(source, name)
+            setattr(self, name, value.item() if hasattr(value, "item") else value)
+
+
+def finfo(type: dtype | None = None) -> "_Limits":
+    """The limits of a float dtype, by default the default one: eps, tiny, max, min. 浮点类型的界限。"""
+    found = as_numpy(type)
+    if found.kind != "f":
+        raise TypeError(f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle '{type}'")
+    return _Limits(np.finfo(found), "eps", "max", "min", "tiny", "smallest_normal", "resolution", "bits")
+
+
+def iinfo(type: dtype) -> "_Limits":
+    """The limits of an integer dtype: max, min, bits. 整数类型的界限。"""
+    found = as_numpy(type)
+    if found.kind not in "iu":
+        raise TypeError(f"torch.iinfo() requires an integer input type. Use torch.finfo to handle '{type}'")
+    return _Limits(np.iinfo(found), "max", "min", "bits")
+
+
+class device:
+    """Where a tensor's numbers are: "cpu" is the one there is. 张量所在的设备。"""
+
+    def __init__(self, type: Any, index: int | None = None) -> None:
+        text = str(type) if isinstance(type, device) else type
+        if not isinstance(text, str):
+            raise TypeError(f"device must be a str such as 'cpu' or a device, not {type!r}")
+        name, _, number = text.partition(":")
+        if name not in ("cpu", "cuda", "mps", "xpu", "meta") or (number and not number.isdecimal()):
+            raise TensorError(f"Invalid device string: '{type}'; write 'cpu'")
+        self.type, self.index = name, int(number) if number else index
+
+    def __repr__(self) -> str:
+        return f"device(type='{self.type}'{'' if self.index is None else f', index={self.index}'})"
+
+    def __str__(self) -> str:
+        return self.type if self.index is None else f"{self.type}:{self.index}"
+
+    def __eq__(self, other: Any) -> bool:
+        return isinstance(other, device) and (self.type, self.index) == (other.type, other.index)
+
+    def __hash__(self) -> int:
+        return hash((self.type, self.index))
+
+
+CPU = device("cpu")
+
+
+def check_device(place: Any) -> None:
+    """Raise unless ``place`` is None or the CPU."""
+    if place is not None and place is not CPU and (found := device(place)).type != "cpu":
+        name = found.type.upper()
+        raise AssertionError(f"Torch not compiled with {name} enabled: optimlab computes on the CPU; use device='cpu'")
 
 
 def common(a: np.ndarray, b: np.ndarray) -> np.dtype:

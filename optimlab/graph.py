@@ -3,6 +3,7 @@
 反向模式自动微分：记录运算，再从后往前用链式法则。
 """
 
+import contextvars
 import functools
 import inspect
 import threading
@@ -25,6 +26,33 @@ _mode = _Mode()
 def is_grad_enabled() -> bool:
     """Whether operations are recorded for ``backward``. 当前是否记录运算。"""
     return _mode.recording
+
+
+class _Quiet(threading.local):
+    """A context in which NumPy is silent: log(0) is -inf and no warning, as in torch.
+
+    Running a function in a context that is kept takes a tenth of the time of ``with np.errstate(...)``.
+    """
+
+    running = False
+
+    def __init__(self) -> None:
+        with np.errstate(all="ignore"):
+            self.run = contextvars.copy_context().run
+
+
+_quiet = _Quiet()
+
+
+def quiet(function: Callable, *args: Any, **kwargs: Any) -> Any:
+    """``function(*args, **kwargs)`` without floating-point warnings."""
+    if _quiet.running:  # a context cannot be entered twice, and need not
+        return function(*args, **kwargs)
+    _quiet.running = True
+    try:
+        return _quiet.run(function, *args, **kwargs)
+    finally:
+        _quiet.running = False
 
 
 class _GradSwitch:
@@ -84,6 +112,10 @@ class no_grad(_GradSwitch):
 
 class enable_grad(_GradSwitch):
     """Inside, operations are recorded again, as in a closure that ``no_grad`` surrounds. 重新记录运算。"""
+
+
+class inference_mode(no_grad):
+    """Inside, operations are not recorded; torch's stricter `no_grad`. 不记录运算。"""
 
 
 class set_grad_enabled(_GradSwitch):
@@ -146,12 +178,12 @@ class Node:
     """
 
     __slots__ = (
+        "_hooks",
         "_saves",
         "_steps",
         "_versions",
         "dtype",
         "edges",
-        "hooks",
         "name",
         "order",
         "saved",
@@ -165,7 +197,7 @@ class Node:
         self.order = next(self._orders)  # an operation is younger than all its inputs
         self.dtype = output._array.dtype
         self.shapes = [getattr(x, "shape", ()) for x in arrays]
-        self.hooks: dict[int, Callable] | None = None  # each takes the gradient of the result and may give another
+        self._hooks = None  # each takes the gradient of the result and may give another
         self._saves, self._steps = _plan(OPERATIONS[name], tuple([edge is not None for edge in edges]))
         self._versions: list[tuple] = []
         self.saved: dict[str, Any] | None = {}
@@ -222,6 +254,13 @@ class Node:
             return g._wrap(self.saved[key], edge)
         return self.saved[key] if edge is None else edge
 
+    def moved(self, output: Any) -> None:
+        """Its result was written into the memory of ``output``: what it saved of it is there, and may be changed there."""
+        if self.saved and "y" in self.saved and output._array.dtype == self.dtype:
+            self.saved["y"] = output._array
+            self._versions = [entry for entry in self._versions if entry[0] != "y"]
+            self._versions.append(("y", output._version, output._version[0]))
+
     def free(self) -> None:
         """Let go of what was saved; an operation that saved nothing can be gone through again."""
         if self._saves:
@@ -277,8 +316,8 @@ def gradients(
             continue
         keep = targets is not None and id(node) in targets
         _, g, _ = collected[id(node)] if keep else collected.pop(id(node))
-        for hook in list(node.hooks.values()) if node.hooks else ():
-            g = hook(g)
+        if node._hooks:
+            g = _hooked(node, g)
         if keep:
             collected[id(node)] = node, g, True
         for edge, local in node.flow(g, needed):
@@ -290,4 +329,14 @@ def gradients(
     if not retain_graph:
         for node in nodes:
             node.free()
+    for key, (edge, g, _) in collected.items():
+        if edge._hooks and not isinstance(edge, Node):
+            collected[key] = edge, _hooked(edge, g), True
     return {key: found for key, found in collected.items() if targets is None or key in targets}
+
+
+def _hooked(edge: Any, g: Any) -> Any:
+    """The gradient after the hooks of its tensor have seen it."""
+    for hook in list(edge._hooks.values()):
+        g = hook(g)
+    return g

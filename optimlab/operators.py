@@ -1,21 +1,21 @@
-"""What a tensor can be asked to do: operators, functions and in-place methods, each a row of ``functional.OPERATIONS``.
+"""What a tensor can be asked to do element by element: operators, functions, comparisons, and their in-place forms.
 
-张量的运算：每个方法都对应 ``functional.OPERATIONS`` 里的一行。
+Each is a row of ``functional.OPERATIONS``. Methods that differ in nothing but the row are made from a table of their names.
+
+逐元素的运算：每个方法都对应 ``functional.OPERATIONS`` 里的一行；只有名字不同的方法由一张表生成。
 """
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from optimlab.dtype import as_numpy, bool_, float32, float64, int64
-from optimlab.functional import TensorError
+from optimlab.arrays import TensorError
 
 if TYPE_CHECKING:
     from optimlab.tensor import Tensor
 
-Dim = int | Sequence[int] | None
+Base: Any = object  # what the parts of `Tensor` derive from: each knows of the whole, and a type checker lets it
 
 
 def shape_of(x: Any) -> tuple[int, ...]:
@@ -23,35 +23,8 @@ def shape_of(x: Any) -> tuple[int, ...]:
     return tuple(getattr(x, "shape", ()))
 
 
-def _axes(dim: Dim, ndim: int) -> Any:
-    """``dim`` as NumPy wants an axis: None, an int or a tuple, each in [-ndim, ndim - 1]."""
-    for d in (dim,) if isinstance(dim, int) else dim or ():
-        if not isinstance(d, int) or isinstance(d, bool):
-            raise TypeError(f"Invalid dim: {dim!r}; dim must be an int, a tuple of ints or None")
-        if not -max(ndim, 1) <= d < max(ndim, 1):
-            raise IndexError(
-                f"Dimension out of range: dim={d}; expected to be in [{-max(ndim, 1)}, {max(ndim, 1) - 1}]"
-            )
-    return dim if isinstance(dim, int) else tuple(dim or ()) or None  # () means all axes, as None does
-
-
-def _index(index: Any) -> Any:
-    """An index with arrays where it has tensors."""
-    if isinstance(index, tuple):
-        return tuple(_index(i) for i in index)
-    return index._array.copy() if isinstance(index, Operators) else index  # its owner may change it before backward
-
-
-class Operators:
-    """The methods of `Tensor` that compute."""
-
-    _array: np.ndarray
-
-    if TYPE_CHECKING:  # what `Tensor` provides
-
-        def _apply(self, name: str, *others: Any, **static: Any) -> Tensor: ...
-        def _binary(self, name: str, other: Any, reflected: bool = False) -> Any: ...
-        def _become(self, new: Any) -> Tensor: ...
+class Operators(Base):
+    """The methods of `Tensor` that treat every element alike."""
 
     # ---- arithmetic
 
@@ -59,62 +32,49 @@ class Operators:
         return self._binary("add", other)
 
     def __radd__(self, other: Any) -> "Tensor":
-        return self._binary("add", other, reflected=True)
+        return self._binary("add", other, True)
 
     def __sub__(self, other: Any) -> "Tensor":
         return self._binary("sub", other)
 
     def __rsub__(self, other: Any) -> "Tensor":
-        return self._binary("sub", other, reflected=True)
+        return self._binary("sub", other, True)
 
     def __mul__(self, other: Any) -> "Tensor":
         return self._binary("mul", other)
 
     def __rmul__(self, other: Any) -> "Tensor":
-        return self._binary("mul", other, reflected=True)
+        return self._binary("mul", other, True)
 
     def __truediv__(self, other: Any) -> "Tensor":
         return self._binary("div", other)
 
     def __rtruediv__(self, other: Any) -> "Tensor":
-        return self._binary("div", other, reflected=True)
+        return self._binary("div", other, True)
 
     def __pow__(self, other: Any) -> "Tensor":
         return self._binary("pow", other)
 
     def __rpow__(self, other: Any) -> "Tensor":
-        return self._binary("pow", other, reflected=True)
+        return self._binary("pow", other, True)
 
-    def __matmul__(self, other: Any) -> "Tensor":
-        return self._matmul(other)
+    def __floordiv__(self, other: Any) -> "Tensor":
+        return self._binary("floor_divide", other)
 
-    def __rmatmul__(self, other: Any) -> "Tensor":
-        return self._matmul(other, reflected=True)
+    def __rfloordiv__(self, other: Any) -> "Tensor":
+        return self._binary("floor_divide", other, True)
 
-    def matmul(self, other: Any) -> "Tensor":
-        """The matrix product ``self @ other``."""
-        return self @ other
+    def __mod__(self, other: Any) -> "Tensor":
+        return self._binary("remainder", other)
 
-    def _matmul(self, other: Any, reflected: bool = False) -> Any:
-        array = other._array if isinstance(other, Operators) else other
-        if not isinstance(array, np.ndarray):
-            return NotImplemented
-        if array.dtype != self._array.dtype:
-            raise TensorError(
-                f"expected m1 and m2 to have the same dtype, but got: {array.dtype} and {self._array.dtype}; use .to()"
-            )
-        if reflected:  # array @ tensor
-            return type(self)._wrap(array) @ self  # type: ignore[attr-defined]
-        try:
-            return self._apply("matmul", other)
-        except ValueError:
-            raise TensorError(
-                f"mat1 and mat2 shapes cannot be multiplied: {shape_of(self)} @ {shape_of(other)}; "
-                "the last axis of the first must be as long as the second's last axis but one"
-            ) from None
+    def __rmod__(self, other: Any) -> "Tensor":
+        return self._binary("remainder", other, True)
 
     def __neg__(self) -> "Tensor":
         return self._apply("neg")
+
+    def __pos__(self) -> Any:
+        return self
 
     def __abs__(self) -> "Tensor":
         return self._apply("abs")
@@ -155,257 +115,250 @@ class Operators:
 
     __hash__ = object.__hash__  # a tensor is a key by what it is, not by what it holds
 
-    # ---- functions of each element
+    def equal(self, other: "Tensor") -> bool:
+        """Whether shapes and all elements are equal."""
+        return bool(np.array_equal(self._array, other._array))
 
-    def abs(self) -> "Tensor":
-        """The absolute value of each element."""
-        return self._apply("abs")
+    def isclose(self, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> "Tensor":
+        """Where |self - other| <= atol + rtol |other|."""
+        return self._wrap(np.isclose(self._array, getattr(other, "_array", other), rtol, atol, equal_nan))
 
-    def sqrt(self) -> "Tensor":
-        """The square root of each element."""
-        return self._apply("sqrt")
+    def allclose(self, other: "Tensor", rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
+        """Whether |self - other| <= atol + rtol |other| everywhere."""
+        return bool(self.isclose(other, rtol, atol, equal_nan)._array.all())
 
-    def square(self) -> "Tensor":
-        """The square of each element."""
-        return self._apply("square")
+    # ---- functions that take more than the elements
 
-    def exp(self) -> "Tensor":
-        """e to the power of each element."""
-        return self._apply("exp")
+    def add(self, other: Any, *, alpha: Any = 1) -> "Tensor":
+        """self + alpha * other."""
+        return self + other if alpha == 1 else self + alpha * other
 
-    def log(self) -> "Tensor":
-        """The natural logarithm of each element: -inf at 0, nan below."""
-        return self._apply("log")
+    def sub(self, other: Any, *, alpha: Any = 1) -> "Tensor":
+        """self - alpha * other."""
+        return self - other if alpha == 1 else self - alpha * other
 
-    def sin(self) -> "Tensor":
-        """The sine of each element, in radians."""
-        return self._apply("sin")
-
-    def cos(self) -> "Tensor":
-        """The cosine of each element, in radians."""
-        return self._apply("cos")
-
-    def tanh(self) -> "Tensor":
-        """The hyperbolic tangent of each element."""
-        return self._apply("tanh")
-
-    def relu(self) -> "Tensor":
-        """Each element, or 0 where it is negative."""
-        return self._apply("relu")
-
-    def pow(self, exponent: Any) -> "Tensor":
-        """Each element to the power ``exponent``."""
-        return self**exponent
-
-    def maximum(self, other: "Tensor") -> "Tensor":
-        """The larger of each two elements."""
-        return self._binary("maximum", other)
-
-    def minimum(self, other: "Tensor") -> "Tensor":
-        """The smaller of each two elements."""
-        return self._binary("minimum", other)
-
-    # ---- reductions: over the axes ``dim``, or over all
-
-    def sign(self) -> "Tensor":
-        """-1, 0 or 1 for each element."""
-        return self._apply("sign")
-
-    def sum(self, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool = False) -> "Tensor":
-        """The sum over the axes ``dim``; bools and integers add up to int64."""
-        dim, keepdim = dim if axis is None else axis, keepdim or keepdims  # NumPy's names
-        return self._apply("sum", dim=_axes(dim, self._array.ndim), keepdim=keepdim)
-
-    def mean(self, dim: Dim = None, keepdim: bool = False) -> "Tensor":
-        """The mean over the axes ``dim``; floats only."""
-        if self._array.dtype.kind != "f":
+    def div(self, other: Any, *, rounding_mode: str | None = None) -> "Tensor":
+        """self / other, rounded to integers towards zero ("trunc") or down ("floor") where a mode is given."""
+        if rounding_mode not in (None, "trunc", "floor"):
             raise TensorError(
-                f"mean(): could not infer output dtype; the tensor holds {self._array.dtype}: call .float() first"
+                f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found {rounding_mode!r}"
             )
-        return self._apply("mean", dim=_axes(dim, self._array.ndim), keepdim=keepdim)
+        if rounding_mode == "floor":
+            return self // other
+        return self / other if rounding_mode is None else (self / other).trunc().to((self + other).dtype)
 
-    def argmax(self, dim: int | None = None) -> "Tensor":
-        """Where the largest element is: its position along ``dim``, or in the flattened tensor."""
-        return self._apply("argmax", dim=_axes(dim, self._array.ndim))
+    def round(self, *, decimals: int = 0) -> "Tensor":
+        """Each element rounded to ``decimals`` digits after the point, halves to even."""
+        return self._apply("round", decimals=decimals)
 
-    def all(self) -> "Tensor":
-        """Whether every element is true."""
-        return self._apply("all")
+    def clamp(self, min: Any = None, max: Any = None) -> "Tensor":
+        """Each element, or the bound that it lies beyond; bounds are numbers or tensors."""
+        if min is None and max is None:
+            raise TensorError("torch.clamp: At least one of 'min' or 'max' must not be None")
+        if not any(isinstance(bound, Operators) for bound in (min, max)):
+            whole = self._array.dtype.kind != "f" and any(isinstance(bound, float) for bound in (min, max))
+            return (self.float() if whole else self)._apply("clamp", low=min, high=max)
+        low = self if min is None else self.maximum(self._like(min))
+        return low if max is None else low.minimum(self._like(max))
 
-    def any(self) -> "Tensor":
-        """Whether some element is true."""
-        return self._apply("any")
+    clip = clamp
 
-    # ---- shape and type
+    def clamp_min(self, min: Any) -> "Tensor":
+        """Each element, or ``min`` where it is smaller."""
+        return self.clamp(min=min)
 
-    def reshape(self, *shape: Any) -> "Tensor":
-        """The same elements in another shape; one length may be -1."""
-        wanted = tuple(shape[0]) if len(shape) == 1 and not isinstance(shape[0], int) else shape
-        try:
-            return self._apply("reshape", wanted=wanted)
-        except ValueError:
-            raise TensorError(
-                f"shape '{list(wanted)}' is invalid for input of size {self._array.size}; the lengths must multiply to that"
-            ) from None
+    def clamp_max(self, max: Any) -> "Tensor":
+        """Each element, or ``max`` where it is larger."""
+        return self.clamp(max=max)
 
-    view = reshape
+    def _like(self, number: Any) -> Any:
+        """A number as a tensor of this dtype; a tensor as it is."""
+        return number if isinstance(number, Operators) else self._wrap(np.asarray(number, self._array.dtype))
 
-    def expand(self, *shape: Any) -> "Tensor":
-        """The tensor repeated along axes of length 1, or along new leading axes, to ``shape``."""
-        try:
-            return self._apply("expand", wanted=shape)
-        except ValueError:
-            raise TensorError(f"a tensor of shape {shape_of(self)} cannot be expanded to {shape}") from None
+    def lerp(self, end: Any, weight: Any) -> "Tensor":
+        """self + weight * (end - self), computed from the nearer end."""
+        way = end - self
+        if isinstance(weight, Operators):
+            return self._where(weight.abs() < 0.5, self + weight * way, end - way * (1 - weight))
+        return self + weight * way if abs(weight) < 0.5 else end - way * (1 - weight)
 
-    def flatten(self, start_dim: int = 0) -> "Tensor":
-        """All axes from ``start_dim`` on as one."""
-        _axes(start_dim, self._array.ndim)
-        shape = self._array.shape
-        return self.reshape(*shape[:start_dim], math.prod(shape[start_dim:]))
+    def addcmul(self, tensor1: Any, tensor2: Any, *, value: Any = 1) -> "Tensor":
+        """self + value * tensor1 * tensor2."""
+        return self + (tensor1 * tensor2 if value == 1 else value * tensor1 * tensor2)
 
-    def transpose(self, dim0: int, dim1: int) -> "Tensor":
-        """The axes ``dim0`` and ``dim1`` exchanged."""
-        order = list(range(self._array.ndim))
-        _axes((dim0, dim1), len(order))
-        order[dim0], order[dim1] = order[dim1], order[dim0]
-        return self._apply("permute", axes=tuple(order))
+    def addcdiv(self, tensor1: Any, tensor2: Any, *, value: Any = 1) -> "Tensor":
+        """self + value * tensor1 / tensor2."""
+        return self + (tensor1 / tensor2 if value == 1 else value * tensor1 / tensor2)
 
-    @property
-    def T(self) -> "Tensor":
-        """The axes in reverse order."""
-        return self._apply("permute", axes=tuple(reversed(range(self._array.ndim))))
+    def where(self, condition: Any, other: Any) -> "Tensor":
+        """Each element where the condition holds, that of ``other`` elsewhere."""
+        return self._where(condition, self, other)
 
-    def __getitem__(self, index: Any) -> "Tensor":
-        return self._apply("getitem", index=_index(index))
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        self._become(self._apply("setitem", value, index=_index(index)))
-
-    def to(self, dtype: Any) -> "Tensor":
-        """The tensor in another dtype; itself where it has that already."""
-        wanted = as_numpy(dtype)
-        return self if wanted == self._array.dtype else self._apply("to", dtype=wanted)  # type: ignore[return-value]
-
-    def float(self) -> "Tensor":
-        """In float32."""
-        return self.to(float32)
-
-    def double(self) -> "Tensor":
-        """In float64."""
-        return self.to(float64)
-
-    def long(self) -> "Tensor":
-        """In int64."""
-        return self.to(int64)
-
-    def bool(self) -> "Tensor":
-        """In bool: whether each element is not 0."""
-        return self.to(bool_)
+    def masked_fill(self, mask: Any, value: Any) -> "Tensor":
+        """``value`` where the mask holds, each element elsewhere."""
+        return self._where(mask, value, self)
 
     # ---- in place
 
-    def add_(self, other: Any, alpha: Any = 1) -> "Tensor":
-        """self += alpha * other."""
-        return self._become(self + other if alpha == 1 else self + alpha * other)
-
-    def sub_(self, other: Any, alpha: Any = 1) -> "Tensor":
-        """self -= alpha * other."""
-        return self._become(self - other if alpha == 1 else self - alpha * other)
-
-    def mul_(self, other: Any) -> "Tensor":
-        """self *= other."""
-        return self._become(self * other)
-
-    def div_(self, other: Any) -> "Tensor":
-        """self /= other."""
-        return self._become(self / other)
-
-    def copy_(self, src: "Tensor") -> "Tensor":
+    def copy_(self, src: Any, non_blocking: bool = False) -> "Tensor":
         """Take over the numbers of ``src``, which may broadcast."""
-        return self._become(src.expand(*shape_of(self)))
+        return self._become(self._apply("copy", src))
 
     def fill_(self, value: Any) -> "Tensor":
         """Set every element to ``value``."""
-        return self._become(type(self)._wrap(np.full_like(self._array, value)))  # type: ignore[attr-defined]
+        return self.copy_(value) if isinstance(value, Operators) else self._become(self._apply("fill", value=value))
 
     def zero_(self) -> "Tensor":
         """Set every element to 0."""
-        return self._become(type(self)._wrap(np.zeros_like(self._array)))  # type: ignore[attr-defined]
+        if self.is_sparse:
+            return self._become(self._wrap(np.zeros_like(self._array)))
+        return self.fill_(0)
 
     def __iadd__(self, other: Any) -> "Tensor":
-        return self.add_(other)
+        return self._become(self + other)
 
     def __isub__(self, other: Any) -> "Tensor":
-        return self.sub_(other)
+        return self._become(self - other)
 
     def __imul__(self, other: Any) -> "Tensor":
-        return self.mul_(other)
+        return self._become(self * other)
 
     def __itruediv__(self, other: Any) -> "Tensor":
-        return self.div_(other)
+        return self._become(self / other)
 
-    # ---- NumPy's functions
+    def __ipow__(self, other: Any) -> "Tensor":
+        return self._become(self**other)
 
-    __array_priority__ = 1000  # in ``array + tensor`` the tensor decides
+    def __ifloordiv__(self, other: Any) -> "Tensor":
+        return self._become(self // other)
 
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        """NumPy's functions take tensors and record them: ``np.sqrt(t)``, ``array + t``."""
-        name = UFUNCS.get(ufunc)
-        if method != "__call__" or kwargs or name is None:
-            return NotImplemented
-        if len(inputs) == 1:
-            return self._apply(name)
-        a, b = inputs
-        if isinstance(a, Operators):
-            return a._matmul(b) if name == "matmul" else a._binary(name, b)
-        return b._matmul(a, reflected=True) if name == "matmul" else b._binary(name, a, reflected=True)
+    def __imod__(self, other: Any) -> "Tensor":
+        return self._become(self % other)
 
-    def __array_function__(self, function: Any, types: Any, args: tuple, kwargs: dict) -> Any:
-        """NumPy's functions that have a row of the table record; the others compute on the arrays."""
-        recorded = FUNCTIONS.get(function)
-        if recorded is not None:
-            return recorded(*args, **kwargs)
-        return function(*_plain(args), **_plain(kwargs))
+    def __iand__(self, other: Any) -> "Tensor":
+        return self._become(self & other)
+
+    def __ior__(self, other: Any) -> "Tensor":
+        return self._become(self | other)
+
+    def __ixor__(self, other: Any) -> "Tensor":
+        return self._become(self ^ other)
 
 
-def _plain(value: Any) -> Any:
-    """The value with arrays where it has tensors."""
-    if isinstance(value, (tuple, list)):
-        return type(value)(map(_plain, value))
-    if isinstance(value, dict):
-        return {key: _plain(x) for key, x in value.items()}
-    return np.asarray(value) if isinstance(value, Operators) else value
-
-
-def _where(condition: Any, a: Any, b: Any) -> Any:
-    x: Any = a if isinstance(a, Operators) else b if isinstance(b, Operators) else condition
-    return x._where(condition, a, b)
-
-
-def _permute(a: Any, axes: Any) -> Any:
-    return a._apply("permute", axes=tuple(int(i) for i in axes))
-
-
-def _expand_dims(a: Any, axis: Any) -> Any:
-    axes = {i % (a.ndim + len(np.atleast_1d(axis))) for i in np.atleast_1d(axis)}
-    rest = iter(a.shape)
-    return a._apply("reshape", wanted=tuple(1 if i in axes else next(rest) for i in range(a.ndim + len(axes))))
-
-
-FUNCTIONS: dict[Any, Any] = {
-    np.where: _where,
-    np.broadcast_to: lambda a, shape: a._apply("expand", wanted=shape),
-    np.expand_dims: _expand_dims,
-    np.swapaxes: lambda a, i, j: a.transpose(i, j),
-    np.transpose: _permute,
+UNARY = {
+    "abs": "The absolute value of each element.",
+    "neg": "Each element with the other sign.",
+    "sign": "-1, 0 or 1 for each element, as its sign is.",
+    "square": "The square of each element.",
+    "sqrt": "The square root of each element: nan below 0.",
+    "rsqrt": "One over the square root of each element.",
+    "reciprocal": "One over each element.",
+    "exp": "e to the power of each element.",
+    "expm1": "e to the power of each element, less 1, exact near 0.",
+    "log": "The natural logarithm of each element: -inf at 0, nan below.",
+    "log1p": "The natural logarithm of 1 and each element, exact near 0.",
+    "log2": "The logarithm to base 2 of each element.",
+    "log10": "The logarithm to base 10 of each element.",
+    "sin": "The sine of each element, in radians.",
+    "cos": "The cosine of each element, in radians.",
+    "tan": "The tangent of each element, in radians.",
+    "asin": "The arc sine of each element, in radians.",
+    "acos": "The arc cosine of each element, in radians.",
+    "atan": "The arc tangent of each element, in radians.",
+    "sinh": "The hyperbolic sine of each element.",
+    "cosh": "The hyperbolic cosine of each element.",
+    "tanh": "The hyperbolic tangent of each element.",
+    "sigmoid": "1 / (1 + e^-x) of each element.",
+    "relu": "Each element, or 0 where it is negative.",
+    "floor": "The next integer below each element.",
+    "ceil": "The next integer above each element.",
+    "trunc": "Each element without what stands after the point.",
+    "isnan": "Where an element is not a number.",
+    "isinf": "Where an element is infinite.",
+    "isfinite": "Where an element is a finite number.",
+    "logical_not": "Where an element is 0.",
+    "bitwise_not": "Each bit the other way; not, for bools.",
 }
-
-
-UFUNCS = {
-    np.add: "add", np.subtract: "sub", np.multiply: "mul", np.true_divide: "div", np.power: "pow", np.matmul: "matmul",
-    np.maximum: "maximum", np.minimum: "minimum", np.negative: "neg", np.absolute: "abs", np.sqrt: "sqrt",
-    np.square: "square", np.exp: "exp", np.log: "log", np.tanh: "tanh", np.sin: "sin",
-    np.cos: "cos", np.sign: "sign", np.bitwise_and: "bitwise_and",
-    np.bitwise_or: "bitwise_or", np.bitwise_xor: "bitwise_xor", np.invert: "bitwise_not",
-    np.equal: "eq", np.not_equal: "ne", np.less: "lt", np.less_equal: "le", np.greater: "gt", np.greater_equal: "ge",
+BINARY = {
+    "mul": "The product of each two elements.",
+    "pow": "Each element to the power of ``other``.",
+    "fmod": "What is left of each element after division, with its own sign.",
+    "remainder": "What is left of each element after division, with the divisor's sign.",
+    "floor_divide": "The quotient of each two elements, rounded down.",
+    "atan2": "The angle of the point (other, self), in radians.",
+    "maximum": "The larger of each two elements; nan where one is.",
+    "minimum": "The smaller of each two elements; nan where one is.",
+    "logical_and": "Where both elements are not 0.",
+    "logical_or": "Where one of the elements is not 0.",
+    "logical_xor": "Where exactly one of the elements is not 0.",
+    "bitwise_and": "The bits that both have; and, for bools.",
+    "bitwise_or": "The bits that one has; or, for bools.",
+    "bitwise_xor": "The bits in which they differ.",
+    "eq": "Where self == other.",
+    "ne": "Where self != other.",
+    "lt": "Where self < other.",
+    "le": "Where self <= other.",
+    "gt": "Where self > other.",
+    "ge": "Where self >= other.",
+}
+ALIASES = {
+    "multiply": "mul", "divide": "div", "true_divide": "div", "subtract": "sub", "negative": "neg", "absolute": "abs",
+    "greater": "gt", "greater_equal": "ge", "less": "lt", "less_equal": "le", "not_equal": "ne", "arctan": "atan",
 }  # fmt: skip
+IN_PLACE = (
+    *(
+        "add",
+        "sub",
+        "mul",
+        "div",
+        "pow",
+        "fmod",
+        "remainder",
+        "floor_divide",
+        "clamp",
+        "clamp_min",
+        "clamp_max",
+        "clip",
+    ),
+    *("lerp", "addcmul", "addcdiv", "masked_fill", "round", "multiply", "divide", "subtract"),
+    *(name for name in UNARY if not name.startswith("is")),
+)
+
+
+def _named(method: Any, name: str, doc: str) -> None:
+    method.__name__, method.__qualname__, method.__doc__ = name, f"Operators.{name}", doc
+    setattr(Operators, name, method)
+
+
+def _unary(name: str) -> Callable:
+    def method(self: "Tensor") -> "Tensor":
+        return self._apply(name)
+
+    return method
+
+
+def _binary(name: str) -> Callable:
+    def method(self: "Tensor", other: Any) -> "Tensor":
+        found = self._binary(name, other)
+        if found is NotImplemented:
+            raise TypeError(f"{name}(): argument 'other' must be Tensor or Number, not {type(other).__name__}")
+        return found
+
+    return method
+
+
+def _in_place(name: str) -> Callable:
+    def method(self: "Tensor", *args: Any, **kwargs: Any) -> "Tensor":
+        return self._become(getattr(self, name)(*args, **kwargs))
+
+    return method
+
+
+for _name, _doc in UNARY.items():
+    _named(_unary(_name), _name, _doc)
+for _name, _doc in BINARY.items():
+    _named(_binary(_name), _name, _doc)
+for _name, _other in ALIASES.items():
+    setattr(Operators, _name, getattr(Operators, _other))
+for _name in IN_PLACE:
+    _named(_in_place(_name), f"{_name}_", f"`{_name}` in place; returns the tensor.")

@@ -58,7 +58,20 @@ class Generator:
         low, scale = dtype.type(low), dtype.type(high) - dtype.type(low)
         return _fused(self._uniform(math.prod(shape), dtype), scale, low).reshape(shape)
 
-    def normal(self, shape: Sequence[int], dtype: np.dtype) -> np.ndarray:
+    def integers(self, shape: Sequence[int], low: int, high: int) -> np.ndarray:
+        """Integers in [low, high): an array of ``shape``."""
+        n = math.prod(shape)
+        return (self._raw(n) % np.uint64(high - low)).astype(np.int64).reshape(shape) + low
+
+    def bernoulli(self, shape: Sequence[int], p: Any) -> np.ndarray:
+        """0 or 1: an array of ``shape``."""
+        return self.uniform(shape, np.dtype(np.float64)) < p
+
+    def normal(self, shape: Sequence[int], dtype: np.dtype, mean: float = 0, std: float = 1) -> np.ndarray:
+        """Normal numbers: an array of ``shape``."""
+        return self._normal(shape, dtype) * dtype.type(std) + dtype.type(mean)
+
+    def _normal(self, shape: Sequence[int], dtype: np.dtype) -> np.ndarray:
         """Standard normal numbers: an array of ``shape``."""
         n = math.prod(shape)
         if n < _CHUNK:
@@ -122,3 +135,20 @@ def manual_seed(seed: int) -> Generator:
     seed: an integer in [-2**63, 2**64 - 1]. Returns the generator.
     """
     return default_generator.manual_seed(seed)
+
+
+def seed() -> int:
+    return 0
+
+
+def initial_seed() -> int:
+    """The seed of the default stream. 默认发生器的种子。"""
+    return default_generator.initial_seed()
+
+
+def get_rng_state() -> Any:
+    return None
+
+
+def set_rng_state(new_state: Any) -> None:
+    return None

@@ -12,7 +12,7 @@ from optimlab.checks import Number
 from optimlab.lab.bilingual import Message
 from optimlab.lab.problems import descend, quadratic
 from optimlab.optim import SGD
-from optimlab.tensor import Tensor
+from optimlab.creation import tensor
 
 Checker = Callable[[Any], Message | None]
 CHECKERS: dict[str, Checker] = {}
@@ -57,8 +57,8 @@ def _step(function: Any) -> Message | None:
     draw = np.random.default_rng(0)
     for i, shape in enumerate([(3,), (2, 4), ()], start=1):
         start, g = draw.standard_normal(shape), draw.standard_normal(shape)
-        p = Tensor(start, requires_grad=True)
-        p.grad = Tensor(g)
+        p = tensor(start, requires_grad=True)
+        p.grad = tensor(g)
         SGD([p], lr=0.3).step()
         mine, problem = _called(function, start.copy(), g, 0.3)
         if problem:
@@ -111,7 +111,7 @@ def _lr(lr: Any) -> Message | None:
 def _bug(train: Any) -> Message | None:
     """A training loop that must reach the bottom of the bowl."""
     bowl = quadratic(10)
-    p = Tensor(np.array(bowl.start), requires_grad=True)
+    p = tensor(np.array(bowl.start), requires_grad=True)
     result, problem = _called(train, p, SGD([p], lr=0.15), bowl)
     if problem:
         return problem
@@ -132,10 +132,10 @@ def _sum(velocity: Any) -> Message | None:
         velocity = Number()("velocity", velocity)
     except (TypeError, ValueError):
         return Message("答案应是一个有限的数。", "The answer should be a finite number.", "✗")
-    p = Tensor(np.zeros(1), requires_grad=True)
+    p = tensor(np.zeros(1), requires_grad=True)
     optimizer = SGD([p], lr=0.1, momentum=0.9)
     for _ in range(10):
-        p.grad = Tensor(np.ones(1))
+        p.grad = tensor(np.ones(1))
         optimizer.step()
     wanted = optimizer.state[p]["momentum_buffer"].item()
     if abs(velocity - wanted) < 0.005:  # two digits after the point are asked for
@@ -153,12 +153,12 @@ def _nesterov(function: Any) -> Message | None:
     """One Nesterov step in torch's variables, judged by the library's own over three steps."""
     draw = np.random.default_rng(1)
     start = draw.standard_normal(4)
-    p = Tensor(start.copy(), requires_grad=True)
+    p = tensor(start.copy(), requires_grad=True)
     optimizer = SGD([p], lr=0.2, momentum=0.8, nesterov=True)
     mine, v = start.copy(), np.zeros(4)
     for t in range(1, 4):
         g = draw.standard_normal(4)
-        p.grad = Tensor(g)
+        p.grad = tensor(g)
         optimizer.step()
         result, problem = _called(function, mine.copy(), v.copy(), g.copy(), 0.2, 0.8)
         if problem:

@@ -17,7 +17,7 @@ import numpy as np
 from optimlab.lab.bilingual import Text
 from optimlab.lab.problems import Problem
 from optimlab.optim import SGD, Optimizer
-from optimlab.tensor import Tensor
+from optimlab.creation import tensor
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -144,7 +144,7 @@ def learning_rates(
     """The learning rate over ``epochs`` under each schedule: functions of an optimizer that make one. 学习率曲线。"""
     rates: dict[str, list[float]] = {}
     for name, make in schedules.items():
-        optimizer = SGD([Tensor(np.zeros(1), requires_grad=True)], lr=lr)
+        optimizer = SGD([tensor(np.zeros(1), requires_grad=True)], lr=lr)
         schedule, rates[name] = make(optimizer), [optimizer.param_groups[0]["lr"]]
         for _ in range(epochs):
             optimizer.step()

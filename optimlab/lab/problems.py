@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from optimlab.checks import Number
+from optimlab.creation import tensor
 from optimlab.tensor import Tensor
 
 Point = tuple[float, float]
@@ -142,8 +143,8 @@ def descend(
     在测试函数上运行优化器，记录轨迹。
     """
     steps = int(Number(low=0, whole=True)("steps", steps))
-    p = Tensor(np.array(problem.start if start is None else start, np.float64), requires_grad=True)
-    p.grad = Tensor(np.zeros(2))
+    p = tensor(np.array(problem.start if start is None else start, np.float64), requires_grad=True)
+    p.grad = tensor(np.zeros(2))
     stepper, place, gradient = optimizer([p]), p.detach().numpy(), p.grad.numpy()
     path = np.empty((steps + 1, 2))
     path[0] = place

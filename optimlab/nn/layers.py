@@ -40,7 +40,7 @@ class Linear(Module):
         weight_bound = math.sqrt(3) * (math.sqrt(2 / (1 + math.sqrt(5) ** 2)) / root)
 
         def start(bound: float, *shape: int) -> Parameter:
-            return Parameter(Tensor(default_generator.uniform(shape, as_numpy(dtype), -bound, bound)))
+            return Parameter(Tensor._wrap(default_generator.uniform(shape, as_numpy(dtype), -bound, bound)))
 
         has_bias = Flag()("bias", bias)
         self.weight = start(weight_bound, self.out_features, self.in_features)
