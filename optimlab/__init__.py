@@ -70,6 +70,8 @@ from optimlab.functions import (
     bincount,
     broadcast_tensors,
     cat,
+    concat,
+    concatenate,
     einsum,
     hstack,
     is_tensor,

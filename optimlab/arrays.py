@@ -69,10 +69,11 @@ def mean_by_a(g: Array, shape: Shape, dim: Any, keepdim: bool) -> Array:
     return spread(g * (math.prod(g.shape) / max(math.prod(shape), 1)), shape, dim, keepdim)
 
 
-def extremum_by_a(g: Array, a: Array, y: Array, shape: Shape) -> Array:
-    """The gradient of the largest or smallest element of all, in equal parts to those that are it."""
+def extremum_by_a(g: Array, a: Array, y: Array, shape: Shape, dim: Any, keepdim: bool) -> Array:
+    """The gradient of the largest or smallest element, in equal parts to those that are it."""
+    y = spread(y, shape, dim, keepdim)
     chosen = (a == y) | ((a != a) & (y != y))
-    return np.where(chosen, g / chosen.sum(), 0)
+    return np.where(chosen, spread(g, shape, dim, keepdim) / chosen.sum(axis=dim, keepdims=True), 0)
 
 
 def norm_by_a(g: Array, a: Array, y: Array, shape: Shape, dim: Any, keepdim: bool) -> Array:

@@ -37,7 +37,7 @@ def _seed(output: "Tensor", gradient: "Tensor | None", number: int, create_graph
     if gradient._array.shape != output._array.shape:
         raise TensorError(
             f"Mismatch in shape: grad_output[{number}] has a shape of {gradient.shape} and output[{number}] has a shape of "
-            f"{output.shape}; a gradient must be shaped as its tensor"
+            f"{output.shape}; gradient is {shape_of(gradient)}, it must be {shape_of(output)} as its tensor"
         )
     return edge, gradient.to(output.dtype) if create_graph else gradient._array.astype(output._array.dtype, copy=False)
 

@@ -25,8 +25,8 @@ def _made(array: Any, requires_grad: bool = False, device: Any = None) -> Tensor
     """A tensor of an array that nobody else holds."""
     check_device(device)
     found = Tensor._wrap(array)
-    if requires_grad:
-        found.requires_grad = True
+    if requires_grad is not False:
+        found.requires_grad = requires_grad
     return found
 
 

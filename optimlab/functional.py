@@ -196,6 +196,7 @@ register({
     "gt": (np.greater,),
     "ge": (np.greater_equal,),
 })  # fmt: skip
+TABLE = frozenset(OPERATIONS)  # the rows that stand here; other modules register more
 FLOAT_ONLY = {  # of integers these are floats, in the default dtype
     *("div", "sqrt", "rsqrt", "reciprocal", "exp", "expm1", "log", "log1p", "log2", "log10", "sin", "cos", "tan"),
     *("asin", "acos", "atan", "atan2", "sinh", "cosh", "tanh", "sigmoid"),

@@ -58,7 +58,6 @@ def _function(name: str) -> Callable:
 
 
 METHODS: dict[str, Callable] = {name: _function(name) for name in (*OF_ELEMENTS, *OF_SEVERAL, *OF_SHAPES)}
-METHODS["concat"] = METHODS["concatenate"] = lambda tensors, dim=0: cat(tensors, dim)
 
 
 def pow(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
@@ -98,6 +97,9 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -
             )
     result = apply("cat", *(x.to(DTYPES[wanted]) for x in kept), dim=axis)
     return result if out is None else out._become(result)
+
+
+concat = concatenate = cat
 
 
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:

@@ -25,7 +25,8 @@ def axis_of(dim: Any, ndim: int) -> int:
         raise TypeError(f"Invalid dim: {dim!r}; dim must be an int, not {type(dim).__name__}")
     if not -max(ndim, 1) <= dim < max(ndim, 1):
         raise IndexError(
-            f"Dimension out of range (expected to be in range of [{-max(ndim, 1)}, {max(ndim, 1) - 1}], but got {dim})"
+            f"Dimension out of range (expected to be in range of [{-max(ndim, 1)}, {max(ndim, 1) - 1}], but got {dim}); "
+            f"dim={dim} is no axis of {ndim}"
         )
     return int(dim) % max(ndim, 1)
 
@@ -266,7 +267,10 @@ class Reductions(Base):
         if array.dtype != self._array.dtype:
             names = {"float32": "float", "float64": "double", "int64": "long int"}
             ours, theirs = (names.get(d.name, d.name) for d in (self._array.dtype, array.dtype))
-            raise TensorError(f"expected m1 and m2 to have the same dtype, but got: {ours} != {theirs}; use .to()")
+            raise TensorError(
+                f"expected m1 and m2 to have the same dtype, but got: {ours} != {theirs}; "
+                f"they are {self._array.dtype} and {array.dtype}: use .to()"
+            )
         try:
             return self._apply("matmul", other)
         except ValueError:

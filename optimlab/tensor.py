@@ -17,6 +17,7 @@ from optimlab.history import History
 from optimlab.operators import Operators, shape_of
 from optimlab.printing import tensor_text
 from optimlab.protocols import Protocols
+from optimlab.random import Generator
 from optimlab.reductions import Reductions
 from optimlab.sampling import Sampling
 from optimlab.shapes import Conversions, Shapes, sizes
@@ -260,3 +261,6 @@ class Tensor(History, SparseMethods, Operators, Reductions, Shapes, Conversions,
         else:
             a, b = as_one_dtype(*(Tensor._wrap(_as_array(x)) for x in (a, b)))
         return apply("where", condition, a, b)
+
+
+Generator._tensor = staticmethod(Tensor._wrap)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from optimlab.checks import Number
+from optimlab.creation import tensor
 from optimlab.lab.bilingual import Message
 from optimlab.lab.problems import descend, quadratic
 from optimlab.optim import SGD
-from optimlab.creation import tensor
 
 Checker = Callable[[Any], Message | None]
 CHECKERS: dict[str, Checker] = {}

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from optimlab.creation import tensor
 from optimlab.lab.bilingual import Text
 from optimlab.lab.problems import Problem
 from optimlab.optim import SGD, Optimizer
-from optimlab.creation import tensor
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
