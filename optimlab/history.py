@@ -7,7 +7,7 @@ import operator
 import warnings
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -72,7 +72,7 @@ class History(Base):
             )
         self._requires_grad = wanted and self._node is None
 
-    def requires_grad_(self, requires_grad: bool = True) -> "Tensor":
+    def requires_grad_(self, requires_grad: bool = True) -> Any:
         """Set ``requires_grad``; returns the tensor."""
         self.requires_grad = requires_grad
         return self
@@ -104,14 +104,14 @@ class History(Base):
 
     # ---- in place
 
-    def _become(self, new: "Tensor") -> "Tensor":
+    def _become(self, new: "Tensor") -> Any:
         """Take over the value of ``new``, which was computed from self: what the in-place methods do.
 
         The numbers are written into self's own memory, and with a history of ``new`` self and all whose memory it shows take
         it over.
         """
         if _mode.recording:
-            shown: Tensor | None = self
+            shown: Any = self
             while shown is not None:
                 if shown._requires_grad:
                     raise RuntimeError(
@@ -181,7 +181,7 @@ class History(Base):
 
     # ---- backward
 
-    def _edge(self) -> "Node | Tensor | None":
+    def _edge(self) -> Any:
         """Where a gradient for this tensor goes: to the operation that made it, or to the leaf itself."""
         if self._base is not None and self._seen != self._version[1]:
             self._follow()
@@ -202,7 +202,7 @@ class History(Base):
         so that gradients can be differentiated. inputs: the tensors whose ``grad`` to add to, in place of all leaves.
         Raises RuntimeError where nothing was recorded, or its record was freed; TensorError where gradient does not fit.
         """
-        accumulate([self], [gradient], retain_graph, create_graph, inputs)
+        accumulate([cast(Any, self)], [gradient], retain_graph, create_graph, inputs)
 
     def detach(self) -> "Tensor":
         """The same memory, without history."""
@@ -210,7 +210,7 @@ class History(Base):
         alias._version = self._version
         return alias
 
-    def detach_(self) -> "Tensor":
+    def detach_(self) -> Any:
         """Forget the history; returns the tensor, a leaf now."""
         if self._base is not None:
             raise TensorError("Can't detach views in-place; use detach() instead")
@@ -232,7 +232,7 @@ class History(Base):
 
         def keep(g: Any) -> Any:
             if (tensor := reference()) is not None:
-                add_grad(tensor, g, True)
+                add_grad(cast(Any, tensor), g, True)
             return g
 
         node: Any = self._node
@@ -252,7 +252,7 @@ class History(Base):
                 "cannot register a hook on a tensor that doesn't require gradient; set requires_grad=True"
             )
         owner._hooks = {} if owner._hooks is None else owner._hooks
-        return add_hook(owner._hooks, on_arrays(self, hook))
+        return add_hook(owner._hooks, on_arrays(cast(Any, self), hook))
 
     def register_post_accumulate_grad_hook(self, hook: Callable[["Tensor"], None]) -> RemovableHandle:
         """Call ``hook(tensor)`` after backward has added to ``grad``: an optimizer can step there."""

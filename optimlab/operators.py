@@ -15,7 +15,13 @@ from optimlab.arrays import TensorError
 if TYPE_CHECKING:
     from optimlab.tensor import Tensor
 
-Base: Any = object  # what the parts of `Tensor` derive from: each knows of the whole, and a type checker lets it
+    class Base:
+        """What the parts of `Tensor` know of the whole: anything."""
+
+        def __getattr__(self, name: str) -> Any: ...
+
+else:
+    Base = object
 
 
 def shape_of(x: Any) -> tuple[int, ...]:
@@ -158,7 +164,7 @@ class Operators(Base):
         if not any(isinstance(bound, Operators) for bound in (min, max)):
             whole = self._array.dtype.kind != "f" and any(isinstance(bound, float) for bound in (min, max))
             return (self.float() if whole else self)._apply("clamp", low=min, high=max)
-        low = self if min is None else self.maximum(self._like(min))
+        low: Any = self if min is None else self.maximum(self._like(min))
         return low if max is None else low.minimum(self._like(max))
 
     clip = clamp

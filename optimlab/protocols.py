@@ -90,7 +90,8 @@ class Protocols(Base):
                 "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment; "
                 "copy .detach() instead"
             )
-        new = memo[id(self)] = type(self).__new__(type(self))
+        new: Any = type(self).__new__(type(self))
+        memo[id(self)] = new
         new.__setstate__(self.__getstate__())
         new._array = self._array.copy()
         new._grad = None if self._grad is None else self._grad.__deepcopy__(memo)

@@ -119,7 +119,7 @@ class Reductions(Base):
     def prod(self, dim: int | None = None, keepdim: bool = False) -> "Tensor":
         """The product along ``dim``, or of all elements: pairs, then pairs of pairs, so that gradients hold at zeros too."""
         kind = self._array.dtype.kind
-        x = self if kind == "f" else self.long()
+        x: Any = self if kind == "f" else self.long()
         axis = 0 if dim is None else axis_of(dim, self._array.ndim)
         x = x.reshape(-1) if dim is None or not self._array.ndim else x
         if not x.shape[axis]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from optimlab.checks import Flag, Number
+from optimlab.creation import tensor
 from optimlab.dtype import float64
 from optimlab.functional import TensorError
 from optimlab.random import Generator, default_generator
@@ -293,11 +294,11 @@ def default_collate(batch: Sequence[Any]) -> Any:
             raise RuntimeError("examples must not require grad, for a batch has no history; call .detach()")
         return Tensor._wrap(np.stack([t._array for t in batch]))
     if isinstance(first, (np.ndarray, np.generic)):
-        return Tensor(np.stack(batch))
+        return tensor(np.stack(batch))
     if isinstance(first, (bool, int)):
-        return Tensor(list(batch))
+        return tensor(list(batch))
     if isinstance(first, float):
-        return Tensor(list(batch), dtype=float64)
+        return tensor(list(batch), dtype=float64)
     if isinstance(first, (str, bytes)):
         return list(batch)
     if isinstance(first, Mapping):
@@ -325,7 +326,7 @@ def _like(mapping: Any, items: dict) -> Any:
 def default_convert(example: Any) -> Any:
     """An example with tensors where it has arrays; what batch_size=None uses. 单个样本的转换。"""
     if isinstance(example, (np.ndarray, np.generic)):
-        return Tensor(example)
+        return tensor(example)
     if isinstance(example, Mapping):
         return _like(example, {key: default_convert(x) for key, x in example.items()})
     if isinstance(example, (tuple, list)):
