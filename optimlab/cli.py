@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from optimlab import __version__
-from optimlab.lab.bilingual import keep, plain
+from optimlab.lab.bilingual import choose, keep, plain
 
 COPIES = "optimlab-lessons"
 
@@ -99,8 +99,13 @@ def localized(path: Path, lang: str) -> Any:
         nb.cells = [cell for cell in nb.cells if other not in cell.metadata.get("tags", [])]
         for cell in nb.cells:
             cell.source = re.sub(r"\]\((\d\d_\w+)\.ipynb", rf"](\1.{lang}.ipynb", cell.source)
+            if cell.cell_type == "markdown":
+                cell.source = keep(cell.source, lang)
             for output in cell.get("outputs", []):
                 data = output.get("data", {})
+                for shown in output.get("metadata", {}).values():
+                    if isinstance(shown, dict) and "alt" in shown:
+                        shown["alt"] = choose(shown["alt"], lang)
                 if 'lang="' in data.get("text/html", ""):
                     data["text/html"] = keep(data["text/html"], lang)
                     data["text/plain"] = plain(data["text/html"])

@@ -17,10 +17,17 @@ def language() -> str | None:
     return wanted if wanted in LANGUAGES else None
 
 
+def choose(text: str, lang: str | None) -> str:
+    """One language of plain text that says ``中文 · English``; other text as it is. 从“中文 · English”里取一种。"""
+    zh, dot, en = text.partition(" · ")
+    return {"zh": zh, "en": en}.get(lang or "", text) if dot else text
+
+
 def keep(html: str, lang: str | None) -> str:
-    """``html`` with the spans of one language only; None keeps both. 只留一种语言。"""
+    """``html`` with the spans, ``alt`` texts and summaries of one language only; None keeps both. 只留一种语言。"""
     if lang not in LANGUAGES:
         return html
+    html = re.sub(r'(\balt="|<summary>)([^"<]*)', lambda m: m[1] + choose(m[2], lang), html)
     drop = {
         "zh": r'\s?<(span|div) lang="en">.*?</\1>',
         "en": r'<(span|div) lang="zh">.*?</\1>\s?',

@@ -16,7 +16,6 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -172,28 +171,30 @@ class Explorer:
         return png(self.show(self.start())[0], colors=200)
 
     def player(self) -> str:
-        """HTML that works without a kernel and without a library: prepared frames and native inputs."""
+        """HTML that works without a kernel and without a library: native inputs, a picture, and frames for player.js."""
         frames = []
         for values in self.grid(prepared=True):
             picture, message = self.show(values)
-            frames.append([base64.b64encode(png(picture, colors=32)).decode(), message._repr_html_()])
+            data = base64.b64encode(png(picture, colors=32)).decode()
+            frames.append((data, message._repr_html_()))
         height, width, _ = picture.shape
-        inputs = []
+        inputs, first = [], 0  # the frame that the controls begin with; the last control changes fastest
         for c in self.controls:
             n = len(c.prepared)
+            start = list(c.prepared).index(c.start) if c.start in c.prepared else 0
+            first = first * n + start
             if n > 1:
-                start = list(c.prepared).index(c.start) if c.start in c.prepared else 0
                 texts = escape(json.dumps([c.text(v) for v in c.prepared]))
                 inputs.append(
                     f'<label>{c.label.html()} <input type="range" min="0" max="{n - 1}" value="{start}" data-texts="{texts}">'
-                    f" <output></output></label>"
+                    f" <output>{c.text(c.prepared[start])}</output></label>"
                 )
-        data = json.dumps(frames, ensure_ascii=False).replace("</", "<\\/")
-        script = resources.files("optimlab.lab").joinpath("player.js").read_text(encoding="utf-8")
+        shown, said = frames[first]
+        prepared = "".join(f'<div data-picture="{data}">{message}</div>' for data, message in frames)
         return (
-            f'<div class="lab-player" data-name="{escape(self.name)}">{" ".join(inputs)}<div class="lab-goal"></div>'
-            f'<img width="{width}" height="{height}" style="max-width:100%;height:auto" alt="{escape(str(self.alt))}">'
-            f'<script type="application/json">{data}</script><script>{script}</script></div>'
+            f'<div class="lab-player" data-name="{escape(self.name)}"><div class="lab-controls">{" ".join(inputs)}</div>'
+            f'<img src="data:image/png;base64,{shown}" width="{width}" height="{height}" alt="{escape(str(self.alt))}">'
+            f'<div class="lab-goal" aria-live="polite">{said}</div><div class="lab-frames" hidden>{prepared}</div></div>'
         )
 
     def __repr__(self) -> str:

@@ -1,8 +1,7 @@
-(() => {
-  const player = document.currentScript.parentElement;
-  const frames = JSON.parse(player.querySelector('script[type="application/json"]').textContent);
+// The static player: range inputs choose one of the prepared frames, a picture and a message each.
+for (const player of document.querySelectorAll(".lab-player")) {
+  const frames = player.querySelector(".lab-frames").children;
   const inputs = [...player.querySelectorAll("input")];
-  const image = player.querySelector("img");
   const show = () => {
     let frame = 0; // the last input changes fastest
     for (const input of inputs) {
@@ -11,9 +10,9 @@
       input.nextElementSibling.value = texts[input.valueAsNumber];
       input.setAttribute("aria-valuetext", texts[input.valueAsNumber]);
     }
-    image.src = "data:image/png;base64," + frames[frame][0];
-    player.querySelector(".lab-goal").innerHTML = frames[frame][1];
+    player.querySelector("img").src = "data:image/png;base64," + frames[frame].dataset.picture;
+    player.querySelector(".lab-goal").innerHTML = frames[frame].innerHTML;
   };
-  inputs.forEach((input) => input.addEventListener("input", show));
+  for (const input of inputs) input.addEventListener("input", show);
   show();
-})();
+}

@@ -33,7 +33,8 @@ def png(picture: np.ndarray, colors: int = 0) -> bytes:
 
     image: Any = Image.fromarray(picture)
     if colors:
-        image = image.quantize(colors, dither=Image.Dither.NONE)
+        # the octree keeps the colours of thin lines, which the median cut gives to its greys
+        image = image.quantize(colors, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     buffer = io.BytesIO()
     image.save(buffer, "png", compress_level=9 if colors else 1)  # live pictures are made quickly, stored ones small
     return buffer.getvalue()

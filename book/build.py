@@ -1,0 +1,311 @@
+"""Build the book: python book/build.py
+
+Every lesson is executed once; a cell that fails ends the build. Its outputs are then cut into a Chinese and an English
+edition, which Sphinx sets in _build/html/zh and _build/html/en; _build/html/index.html chooses between them.
+"""
+
+import argparse
+import base64
+import contextlib
+import copy
+import hashlib
+import importlib.util
+import os
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import picture
+import reference
+import yaml
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from tqdm import tqdm
+
+import optimlab.lab
+from optimlab import cli
+from optimlab.lab import explorers
+from optimlab.lab.bilingual import LANGUAGES, choose, keep
+
+HERE = Path(__file__).parent
+LAB = Path(optimlab.lab.__file__).parent
+WORDS = tomllib.loads((HERE / "words.toml").read_text(encoding="utf-8"))
+SPHINX = {"zh": "zh_CN", "en": "en"}
+CELL_SECONDS = 60
+# what MathJax needs for TeX input and HTML output, of its 15 MB
+MATHJAX = ["startup.js", "core.js", "input/tex.js", "output/chtml.js", "output/chtml/fonts", "a11y/assistive-mml.js"]
+
+
+class Failure(Exception):
+    """What stops the build, in words for its author."""
+
+
+def word(key: str, lang: str) -> str:
+    """A word of the frame; a key that has none stands for itself."""
+    return WORDS[key][lang] if key in WORDS else key
+
+
+# ---- lessons
+
+
+def execute(path: Path, progress: Any = None) -> Any:
+    """A lesson with fresh outputs, explorers as static players."""
+    nb = nbformat.read(path, as_version=4)
+    for cell in nb.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    running = [0]
+
+    def started(cell: Any, cell_index: int) -> None:
+        running[0] = cell_index
+        if progress is not None and cell.cell_type == "code":
+            progress.update()
+
+    client = NotebookClient(nb, timeout=CELL_SECONDS, resources={"metadata": {"path": str(path.parent)}})
+    client.on_cell_start, client.extra_arguments = started, ["--log-level=ERROR"]
+    try:
+        client.execute()
+    except (CellExecutionError, TimeoutError) as error:
+        source = nb.cells[running[0]].source
+        raise Failure(f"{path.name}, cell {running[0]}:\n{source}\n\n{error}") from error
+    return nb
+
+
+def execute_all(lessons: dict[str, Path]) -> dict[str, Any]:
+    """Every lesson with fresh outputs, as many at a time as there are processors."""
+    cells = sum(cell.cell_type == "code" for path in lessons.values() for cell in nbformat.read(path, 4).cells)
+    os.environ |= {"OPTIMLAB_BOOK": "1", "OMP_NUM_THREADS": "1"}  # kernels inherit them
+    os.environ.pop("OPTIMLAB_LANG", None)
+    with tqdm(total=cells, desc="lessons", unit="cell") as progress, ThreadPoolExecutor(os.cpu_count()) as pool:
+        runs = {name: pool.submit(execute, path, progress) for name, path in lessons.items()}
+        return {name: run.result() for name, run in runs.items()}
+
+
+def title(nb: Any, lang: str) -> str:
+    """A lesson's heading in one language."""
+    cells = [c for c in nb.cells if f"lang-{lang}" in c.metadata.get("tags", [])]
+    return next(m[1] for c in cells if (m := re.search(r"(?m)^# (.+)$", c.source)))
+
+
+def edition(nb: Any, lang: str, figures: Path) -> Any:
+    """An executed lesson in one language, in MyST: formulas become targets, pictures files in ``figures``."""
+    other = {f"lang-{x}" for x in LANGUAGES if x != lang}
+    nb = copy.deepcopy(nb)
+    nb.metadata = nbformat.from_dict({"kernelspec": {"name": "python3", "display_name": "", "language": "python"}})
+    nb.cells = [c for c in nb.cells if not other & set(c.metadata.get("tags", []))]
+    for cell in nb.cells:
+        cell.metadata = nbformat.from_dict({})
+        if cell.cell_type == "markdown":
+            cell.source = markdown(keep(cell.source, lang))
+        for output in cell.get("outputs", []):
+            if "data" in output:
+                output.data, output.metadata = shown(output, lang, figures), {}
+    return nb
+
+
+def markdown(source: str) -> str:
+    """A cell's Markdown as MyST: labels of formulas become targets that any page can link to."""
+    source = re.sub(
+        r"(?ms)^\$\$(.*?)\\label\{([\w.-]+)\}(.*?)\$\$", lambda m: f"({m[2]})=\n$$\n{(m[1] + m[3]).strip()}\n$$", source
+    )
+    return re.sub(r"\]\([\w./-]+\.ipynb#(eq-[\w.-]+)\)", r"](#\1)", source)
+
+
+def shown(output: Any, lang: str, figures: Path) -> dict[str, str]:
+    """What the page shows of an output: one kind, in one language."""
+    data = output.data
+    if "text/html" in data:
+        return {"text/html": keep(data["text/html"], lang)}
+    if "image/png" in data:
+        alt = choose(output.metadata.get("image/png", {}).get("alt", ""), lang)
+        return {"text/html": figure(base64.b64decode(data["image/png"]), alt, figures)}
+    return {kind: data[kind] for kind in ("text/latex", "text/plain") if kind in data}
+
+
+def figure(png: bytes, alt: str, figures: Path) -> str:
+    """A picture as a file of its own, which both editions share, and the HTML that shows it."""
+    name = f"{hashlib.sha256(png).hexdigest()[:16]}.png"
+    figures.mkdir(parents=True, exist_ok=True)
+    (figures / name).write_bytes(png)
+    width, height = struct.unpack(">II", png[16:24])
+    size = f'width="{width}" height="{height}"'
+    return f'<img class="lab-picture" src="../figures/{name}" {size} alt="{escape(alt)}" loading="lazy">'
+
+
+# ---- other pages
+
+
+def front(lang: str, executed: dict[str, Any], drawn: bytes, player: str, figures: Path) -> str:
+    """The front page: its text, the picture, a player and the list of lessons."""
+    text = (HERE / f"index.{lang}.md").read_text(encoding="utf-8")
+    lessons = "\n".join(
+        f"1. [{heading}]({name}.ipynb)" for name, nb in executed.items() if (heading := title(nb, lang))
+    )
+    lessons = lessons.replace("1. ", f"{int(next(iter(executed))[:2])}. ", 1)
+    hero = figure(drawn, getattr(picture.ALT, lang), figures).replace(' loading="lazy"', "")
+    parts = {"picture": hero, "lessons": lessons, "player": keep(player, lang)}
+    return re.sub(r"\{\{(\w+)\}\}", lambda m: parts[m[1]], text)
+
+
+def glossary(lang: str, executed: dict[str, Any]) -> str:
+    """The terms from glossary.toml, each with the lesson that first uses it."""
+    terms = tomllib.loads((HERE / "glossary.toml").read_text(encoding="utf-8"))["term"]
+    other = "en" if lang == "zh" else "zh"
+    rows = []
+    for term in sorted(terms, key=lambda term: term["en"].lower()):
+        first = next((name for name, nb in executed.items() if _uses(nb, term, lang)), None)
+        link = f"[{first[:2]} {_short(title(executed[first], lang))}]({first}.ipynb)" if first else ""
+        rows.append([f"**{term[lang]}**", term[other], term.get(f"{lang}_is", ""), link])
+    return f"# {word('glossary', lang)}\n\n{word('glossary_lead', lang)}\n\n{_table(word('glossary_head', lang), rows)}"
+
+
+def _uses(nb: Any, term: dict[str, Any], lang: str) -> bool:
+    prose = (c.source for c in nb.cells if f"lang-{lang}" in c.metadata.get("tags", []))
+    wanted = term["zh"] if lang == "zh" else rf"\b{re.escape(term['en'])}"
+    return any(re.search(wanted, re.sub(r"\s+", " ", text), re.I) for text in prose)
+
+
+def stricter(lang: str) -> str | None:
+    """Where torch accepts what makes no sense and this library does not; None while nothing is recorded."""
+    path = LAB / "stricter.toml"
+    if not path.exists():
+        return None
+    entries = tomllib.loads(path.read_text(encoding="utf-8"))
+    rows = [[_cell(entry[lang]), _cell(entry["torch"])] for entry in entries.values()]
+    return f"# {word('stricter', lang)}\n\n{word('stricter_lead', lang)}\n\n{_table(word('stricter_head', lang), rows)}"
+
+
+def _cell(text: str) -> str:
+    """Text with code in backticks, for a cell of a table."""
+    parts = re.split(r"(`[^`]+`)", " ".join(text.split()))
+    plain = (re.sub(r"([\\*_\[\]<>$])", r"\\\1", part) if not part.startswith("`") else part for part in parts)
+    return "".join(plain).replace("|", r"\|")
+
+
+def _short(heading: str) -> str:
+    """A lesson's name: its heading up to the colon."""
+    return re.split("[：:]", heading)[0].strip()
+
+
+def _table(head: str, rows: list[list[str]]) -> str:
+    lines = [f"| {head} |", "|" + "---|" * (head.count("|") + 1), *(f"| {' | '.join(row)} |" for row in rows)]
+    return "\n".join(lines) + "\n"
+
+
+# ---- editions
+
+
+def sources(lang: str, executed: dict[str, Any], first: str, into: Path, figures: Path) -> None:
+    """Write all that Sphinx needs for one edition; ``first`` is its front page."""
+    found = reference.pages()
+    pages = {"index.md": first, "glossary.md": glossary(lang, executed)}
+    pages |= {"stricter.md": text for text in [stricter(lang)] if text}
+    pages |= {f"api/{name}.md": reference.page(name, found, lang, lambda key: word(key, lang)) for name in found}
+    pages |= {f"{name}.ipynb": nbformat.writes(edition(nb, lang, figures)) for name, nb in executed.items()}
+    for name, text in pages.items():
+        (into / name).parent.mkdir(parents=True, exist_ok=True)
+        (into / name).write_text(text, encoding="utf-8")
+    names = [name.rpartition(".")[0] for name in pages]
+    names.sort(key=lambda name: (list(found).index(name[4:]) if name.startswith("api/") else -1, name))
+    titles = {name: f"{name[:2]}  {_short(title(nb, lang))}" for name, nb in executed.items()}
+    titles |= {f"api/{name}": getattr(reference.AREAS[name], lang) for name in found}
+    toc = yaml.safe_load((HERE / "_toc.yml").read_text(encoding="utf-8"))
+    (into / "_toc.yml").write_text(yaml.safe_dump(contents(toc, names, titles, lang), allow_unicode=True), encoding="utf-8")
+
+
+def contents(toc: Any, names: list[str], titles: dict[str, str], lang: str) -> Any:
+    """The table of contents of an edition: captions in its language, globs replaced by the pages they match."""
+
+    def chapters(entries: list[dict[str, str]]) -> Iterator[dict[str, str]]:
+        for entry in entries:
+            matching = [name for name in names if Path(name).match(entry["glob"])] if "glob" in entry else [entry["file"]]
+            yield from ({"file": name, **({"title": titles[name]} if name in titles else {})} for name in matching)
+
+    parts = [
+        {"caption": choose(part["caption"], lang), "chapters": list(chapters(part["chapters"]))} for part in toc["parts"]
+    ]
+    return {**toc, "parts": parts}
+
+
+def start_sphinx(lang: str, source: Path, html: Path) -> subprocess.Popen[str]:
+    """Begin to set one edition; a warning is an error."""
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "-c", str(HERE)]
+    options = ["-D", f"language={SPHINX[lang]}", "-d", str(source.parent / f"doctrees-{lang}")]
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen([*command, *options, str(source), str(html / lang)], env=env, **pipes)
+
+
+def clean(folder: Path) -> None:
+    """Drop what Sphinx and the theme bring and no page loads."""
+    static = folder / "_static"
+    for pattern in ("scripts", "vendor", "locales", "images", "**/*.map", "**/*.png", "*stemmer.js", "sbt-webpack-macros.html"):
+        for path in static.glob(pattern):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    used = {"book.js", "mode.js", "player.js", "search.js", "mathjax-config.js"}
+    for path in static.glob("*.js"):
+        if path.name not in used:
+            path.unlink()
+    for name in (".buildinfo", "objects.inv", "_sources", "webpack-macros.html"):
+        path = folder / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def build(out: Path) -> None:
+    """Build both editions into ``out``/html, from nothing."""
+    shutil.rmtree(out, ignore_errors=True)
+    html = out / "html"
+    html.mkdir(parents=True)
+    figures, executed = html / "figures", execute_all(cli.lessons())
+    drawn, player = picture.draw(), explorers.plane().player()
+    running = {}
+    for lang in LANGUAGES:
+        first = front(lang, executed, drawn, player, figures)
+        sources(lang, executed, first, out / "src" / lang, figures)
+        running[lang] = start_sphinx(lang, out / "src" / lang, html)
+    for lang, process in tqdm(running.items(), desc="editions", unit="edition"):
+        said, _ = process.communicate()
+        if process.returncode:
+            raise Failure(f"Sphinx, edition {lang}:\n{said}")
+        clean(html / lang)
+        for name, path in cli.lessons().items():
+            target = html / lang / "notebooks" / f"{name}.{lang}.ipynb"
+            target.parent.mkdir(exist_ok=True)
+            nbformat.write(cli.localized(path, lang), target)
+    mathjax = Path(importlib.util.find_spec("sphinx-mathjax-offline").origin).parent / "static" / "mathjax"  # type: ignore
+    for name in MATHJAX:
+        source, target = mathjax / name, html / "mathjax" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(source, target, dirs_exist_ok=True) if source.is_dir() else shutil.copy(source, target)
+    shutil.copytree(HERE / "start", html, dirs_exist_ok=True)
+    (html / ".nojekyll").touch()  # GitHub Pages leaves folders with an underscore out without it
+
+
+def main() -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--out", type=Path, default=HERE / "_build", help="folder, book/_build by default; it is emptied")
+    out = parser.parse_args().out
+    try:
+        build(out)
+    except Failure as failure:
+        print(f"✗ {failure}", file=sys.stderr)
+        return 1
+    print(f"✓ {out / 'html' / 'index.html'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
