@@ -6,7 +6,6 @@ edition, which Sphinx sets in _build/html/zh and _build/html/en; _build/html/ind
 
 import argparse
 import base64
-import contextlib
 import copy
 import hashlib
 import importlib.util
@@ -147,12 +146,9 @@ def figure(png: bytes, alt: str, figures: Path) -> str:
 def front(lang: str, executed: dict[str, Any], drawn: bytes, player: str, figures: Path) -> str:
     """The front page: its text, the picture, a player and the list of lessons."""
     text = (HERE / f"index.{lang}.md").read_text(encoding="utf-8")
-    lessons = "\n".join(
-        f"1. [{heading}]({name}.ipynb)" for name, nb in executed.items() if (heading := title(nb, lang))
-    )
-    lessons = lessons.replace("1. ", f"{int(next(iter(executed))[:2])}. ", 1)
+    lessons = "\n".join(f"- [**{name[:2]}** {title(nb, lang)}]({name}.ipynb)" for name, nb in executed.items())
     hero = figure(drawn, getattr(picture.ALT, lang), figures).replace(' loading="lazy"', "")
-    parts = {"picture": hero, "lessons": lessons, "player": keep(player, lang)}
+    parts = {"picture": hero, "lessons": f":::{{container}} book-lessons\n{lessons}\n:::", "player": keep(player, lang)}
     return re.sub(r"\{\{(\w+)\}\}", lambda m: parts[m[1]], text)
 
 
@@ -207,19 +203,21 @@ def _table(head: str, rows: list[list[str]]) -> str:
 def sources(lang: str, executed: dict[str, Any], first: str, into: Path, figures: Path) -> None:
     """Write all that Sphinx needs for one edition; ``first`` is its front page."""
     found = reference.pages()
-    pages = {"index.md": first, "glossary.md": glossary(lang, executed)}
-    pages |= {"stricter.md": text for text in [stricter(lang)] if text}
-    pages |= {f"api/{name}.md": reference.page(name, found, lang, lambda key: word(key, lang)) for name in found}
-    pages |= {f"{name}.ipynb": nbformat.writes(edition(nb, lang, figures)) for name, nb in executed.items()}
+    pages = {"index": first, "glossary": glossary(lang, executed), "stricter": stricter(lang)}
+    pages |= {f"api/{name}": reference.page(name, found, lang, lambda key: word(key, lang)) for name in found}
+    pages |= {name: nbformat.writes(edition(nb, lang, figures)) for name, nb in executed.items()}
+    pages = {name: text for name, text in pages.items() if text}
     for name, text in pages.items():
-        (into / name).parent.mkdir(parents=True, exist_ok=True)
-        (into / name).write_text(text, encoding="utf-8")
-    names = [name.rpartition(".")[0] for name in pages]
-    names.sort(key=lambda name: (list(found).index(name[4:]) if name.startswith("api/") else -1, name))
+        path = into / f"{name}{'.ipynb' if name in executed else '.md'}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    names = [*sorted(name for name in pages if "/" not in name), *(f"api/{name}" for name in found)]
     titles = {name: f"{name[:2]}  {_short(title(nb, lang))}" for name, nb in executed.items()}
     titles |= {f"api/{name}": getattr(reference.AREAS[name], lang) for name in found}
     toc = yaml.safe_load((HERE / "_toc.yml").read_text(encoding="utf-8"))
-    (into / "_toc.yml").write_text(yaml.safe_dump(contents(toc, names, titles, lang), allow_unicode=True), encoding="utf-8")
+    (into / "_toc.yml").write_text(
+        yaml.safe_dump(contents(toc, names, titles, lang), allow_unicode=True), encoding="utf-8"
+    )
 
 
 def contents(toc: Any, names: list[str], titles: dict[str, str], lang: str) -> Any:
@@ -227,11 +225,14 @@ def contents(toc: Any, names: list[str], titles: dict[str, str], lang: str) -> A
 
     def chapters(entries: list[dict[str, str]]) -> Iterator[dict[str, str]]:
         for entry in entries:
-            matching = [name for name in names if Path(name).match(entry["glob"])] if "glob" in entry else [entry["file"]]
+            matching = (
+                [name for name in names if Path(name).match(entry["glob"])] if "glob" in entry else [entry["file"]]
+            )
             yield from ({"file": name, **({"title": titles[name]} if name in titles else {})} for name in matching)
 
     parts = [
-        {"caption": choose(part["caption"], lang), "chapters": list(chapters(part["chapters"]))} for part in toc["parts"]
+        {"caption": choose(part["caption"], lang), "chapters": list(chapters(part["chapters"]))}
+        for part in toc["parts"]
     ]
     return {**toc, "parts": parts}
 
@@ -248,10 +249,19 @@ def start_sphinx(lang: str, source: Path, html: Path) -> subprocess.Popen[str]:
 def clean(folder: Path) -> None:
     """Drop what Sphinx and the theme bring and no page loads."""
     static = folder / "_static"
-    for pattern in ("scripts", "vendor", "locales", "images", "**/*.map", "**/*.png", "*stemmer.js", "sbt-webpack-macros.html"):
+    for pattern in (
+        "scripts",
+        "vendor",
+        "locales",
+        "images",
+        "**/*.map",
+        "**/*.png",
+        "*stemmer.js",
+        "sbt-webpack-macros.html",
+    ):
         for path in static.glob(pattern):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    used = {"book.js", "mode.js", "player.js", "search.js", "mathjax-config.js"}
+    used = {path.name for path in (HERE / "_static").iterdir()} | {"player.js", "texts.js"}
     for path in static.glob("*.js"):
         if path.name not in used:
             path.unlink()
@@ -296,7 +306,9 @@ def build(out: Path) -> None:
 def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--out", type=Path, default=HERE / "_build", help="folder, book/_build by default; it is emptied")
+    parser.add_argument(
+        "--out", type=Path, default=HERE / "_build", help="folder, book/_build by default; it is emptied"
+    )
     out = parser.parse_args().out
     try:
         build(out)

@@ -24,7 +24,12 @@ html_show_sphinx = False
 html_copy_source = False
 html_use_index = False
 html_domain_indices = False
-html_theme_options = {"show_navbar_depth": 1, "max_navbar_depth": 1, "show_toc_level": 2, "secondary_sidebar_items": ["page-toc.html"]}
+html_theme_options = {
+    "show_navbar_depth": 1,
+    "max_navbar_depth": 1,
+    "show_toc_level": 2,
+    "secondary_sidebar_items": ["page-toc.html"],
+}
 pygments_style = "a11y-high-contrast-light"
 
 nb_execution_mode = "off"

