@@ -23,14 +23,14 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import picture
-import reference
 import yaml
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from tqdm import tqdm
 
 import optimlab.lab
+import picture
+import reference
 from optimlab import cli
 from optimlab.lab import explorers
 from optimlab.lab.bilingual import LANGUAGES, choose, keep
@@ -265,7 +265,7 @@ def clean(folder: Path) -> None:
     for path in static.glob("*.js"):
         if path.name not in used:
             path.unlink()
-    for name in (".buildinfo", "objects.inv", "_sources", "webpack-macros.html"):
+    for name in (".buildinfo", "objects.inv", "_sources", "_static/webpack-macros.html"):
         path = folder / name
         if path.is_dir():
             shutil.rmtree(path)

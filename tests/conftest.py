@@ -1,6 +1,7 @@
-"""Shared by all tests: the modules of this folder can be imported by name."""
+"""Shared by all tests: the modules of this folder, and of the book's, can be imported by name."""
 
 import sys
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "browser")]
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE / "browser"), str(HERE.parent / "book")]
