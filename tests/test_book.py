@@ -60,6 +60,33 @@ def test_an_edition_keeps_one_language(tmp_path):
     assert len(nb.cells) == 4 and "text/plain" in nb.cells[3].outputs[0].data  # the executed lesson is as it was
 
 
+def test_formulas_are_linked_across_lessons(tmp_path):
+    """Set by Sphinx as the book is; a link that leads nowhere fails the build."""
+    first = notebook(prose("# First"), prose("$$ a = b \\tag{00.1}\\label{eq-a} $$"))
+    second = notebook(prose("# Second"), prose("By [(00.1)](00_first.ipynb#eq-a), see [the first](00_first.ipynb)."))
+    source = tmp_path / "src" / "en"
+    source.mkdir(parents=True)
+    for name, nb in (("00_first", first), ("01_second", second)):
+        nbformat.write(build.edition(nb, "en", tmp_path), source / f"{name}.ipynb")
+    (source / "index.md").write_text("# Front\n", encoding="utf-8")
+    toc = "format: jb-book\nroot: index\nchapters:\n- file: 00_first\n- file: 01_second\n"
+    (source / "_toc.yml").write_text(toc, encoding="utf-8")
+
+    process = build.start_sphinx("en", source, tmp_path / "html")
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert 'id="eq-a"' in (tmp_path / "html/en/00_first.html").read_text(encoding="utf-8")
+    page = (tmp_path / "html/en/01_second.html").read_text(encoding="utf-8")
+    assert re.search(r'href="00_first.html#eq-a"[^>]*>(<[^>]*>)*\(00.1\)', page)
+    assert re.search(r'href="00_first.html"[^>]*>(<[^>]*>)*the first', page)
+
+    bad = notebook(prose("# Second"), prose("By [(00.2)](00_first.ipynb#eq-none)."))
+    nbformat.write(build.edition(bad, "en", tmp_path), source / "01_second.ipynb")
+    process = build.start_sphinx("en", source, tmp_path / "html")
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode and "eq-none" in said
+
+
 def test_both_languages_in_plain_text():
     assert choose("图 · a picture", "zh") == "图" and choose("图 · a picture", "en") == "a picture"
     assert choose("one", "zh") == "one" and choose("图 · a picture", None) == "图 · a picture"
