@@ -113,7 +113,6 @@ OWN = {
 }
 ROWS = [(name, *row) for name in OWN for row in COMMON]
 ROWS += [(name, params, options, ValueError, text) for name, rows in OWN.items() for params, options, text in rows]
-OURS = [row for row in ROWS if hasattr(optimlab.optim, row[0])]
 
 
 def refused(torch, row, wanted):
@@ -123,7 +122,7 @@ def refused(torch, row, wanted):
     return error.value
 
 
-@pytest.mark.parametrize("row", OURS, ids=lambda row: f"{row[0]}-{row[4]}")
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row[0]}-{row[4]}")
 def test_refused(row):
     name, params, options, wanted, text = row
     if (

@@ -1,7 +1,9 @@
 """What the base class promises: groups, state, hooks, closures, saving, subclasses, the older interface."""
 
 import copy
+import importlib
 import pickle
+import re
 import warnings
 
 import numpy as np
@@ -222,41 +224,129 @@ def test_an_optimizer_in_torchs_style():
     assert p.tolist() == [0.5, 2.5] and calls == [1] and optimizer.state_dict()["state"] == {0: {"steps": 1}}
 
 
-@pytest.mark.parametrize(("name", "options"), [("SGD", {"lr": 0.1, "momentum": 0.9}), ("Adam", {"lr": 0.1})])
-def test_gradients_flow_through_differentiable_steps(name, options):
-    """d(loss after three steps) / d(start), against differences."""
-
-    def final(start, differentiable):
-        p = start * 1.0
-        optimizer = getattr(optim, name)([p], differentiable=differentiable, **options)
-        for _ in range(3):
-            p.grad = (
-                p.detach() * ol.tensor([1.0, 3.0], dtype=ol.float64)
-                if not differentiable
-                else p * ol.tensor([1.0, 3.0])
-            )
-            optimizer.step()
-        return (p * p).sum()
-
-    start = ol.tensor(np.array([1.0, -2.0]), requires_grad=True)
-    final(start, True).backward()
-    for i in range(2):
-        moved = []
-        for sign in (1, -1):
-            x = start.detach().clone()
-            x[i] = x[i].item() + sign * 1e-6
-            moved.append(final(x, False).item())
-        # central differences with step 1e-6: rounding of 1e-16 / 1e-6
-        assert start.grad[i].item() == pytest.approx((moved[0] - moved[1]) / 2e-6, rel=1e-7, abs=1e-8)
+def test_named_parameters():
+    model = ol.nn.Linear(2, 1)
+    optimizer = optim.Adam(model.named_parameters())
+    assert list(optimizer.param_groups[0])[:2] == ["params", "param_names"]
+    assert optimizer.param_groups[0]["param_names"] == ["weight", "bias"] and "param_names: ['weight', 'bias']" in repr(
+        optimizer
+    )
+    optimizer.add_param_group({"params": [("more", leaf())], "lr": 0.5})
+    saved = optimizer.state_dict()
+    assert [g["param_names"] for g in saved["param_groups"]] == [["weight", "bias"], ["more"]]
+    saved["param_groups"][1]["param_names"] = ["other"]  # names in a file win
+    del saved["param_groups"][0]["param_names"]  # and where it has none, those that are there stay
+    optimizer.load_state_dict(saved)
+    assert [g["param_names"] for g in optimizer.param_groups] == [["weight", "bias"], ["other"]]
 
 
-def test_differentiable_refuses_a_leaf():
-    p = leaf()
-    optimizer = optim.Adam([p], differentiable=True)
-    p.grad = ol.ones(2)
-    with pytest.raises(RuntimeError, match="in-place operation"):
+def test_a_step_happens_in_the_swapped_in_parameters_and_state():
+    p, other = leaf(), leaf(5.0, 6.0)
+    optimizer = optim.Adam([p], lr=0.1)
+    step(optimizer, [1.0, 1.0])
+    saved = copy.deepcopy(optimizer.state_dict())
+    saved["param_groups"][0]["lr"] = 0.5
+    group, params, state = optimizer.param_groups[0], optimizer.param_groups[0]["params"], optimizer.state
+    before = copy.deepcopy((optimizer.state_dict(), p.tolist()))
+    other.grad = ol.ones(2)
+    with optim.swap_in_optimizer_params_and_state(optimizer, {"p": other}, saved):
+        assert group["params"][0] is other and group["lr"] == 0.5
         optimizer.step()
-    assert not optimizer.state and p.tolist() == [1, 2]
+        group["extra"] = 1
+    assert other.tolist() == pytest.approx([4.5, 5.5]) and saved["state"][0]["step"].item() == 2
+    assert optimizer.param_groups[0] is group and group["params"] is params and optimizer.state is state
+    assert repr((optimizer.state_dict(), p.tolist())) == repr(before)
+    with pytest.raises(ZeroDivisionError), optim.swap_in_optimizer_params_and_state(optimizer, {"p": other}, saved):
+        raise ZeroDivisionError
+    assert group["params"] is params and optimizer.state is state
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda d: d.update(state=[]), "got list"),
+        (lambda d: d.update(param_groups={}), "got dict"),
+        (lambda d: d["state"].update({5: {}}), "extra keys [5]"),
+        (lambda d: d["state"].update({0: 3}), "to be dictionaries"),
+        (lambda d: d["state"].update({leaf(): {}}), "keyed by packed parameter ids"),
+        (lambda d: d["param_groups"].append({}), "different number of parameter groups"),
+        (lambda d: d["param_groups"].__setitem__(0, 3), "to be a dictionary"),
+        (lambda d: d["param_groups"][0].update(params=[0, 1]), "different number of params"),
+        (lambda d: d["param_groups"][0].update(params=["a"]), "keyed by packed parameter ids"),
+        (lambda d: d["param_groups"][0].pop("lr"), "Keys only in live: ['lr']"),
+        (lambda d: None, "too few tensors"),
+    ],
+)
+def test_what_does_not_fit_is_not_swapped_in(change, words):
+    optimizer = optim.Adam([leaf()])
+    swap = optim.swap_in_optimizer_params_and_state
+    with pytest.raises(RuntimeError, match="initialized optimizer state"), swap(optimizer, {}, optimizer.state_dict()):
+        pass
+    step(optimizer, [1.0, 1.0])
+    saved = copy.deepcopy(optimizer.state_dict())
+    change(saved)
+    before = repr(optimizer.state_dict())
+    with (
+        pytest.raises(RuntimeError, match=re.escape(words)),
+        swap(optimizer, {} if "few" in words else {"p": leaf()}, saved),
+    ):
+        pass
+    assert repr(optimizer.state_dict()) == before
+
+
+def test_torchs_module_for_each_class():
+    for name in ("asgd", "rprop", "adagrad", "adadelta", "rmsprop", "adamw", "adamax", "nadam", "radam", "sgd", "adam"):
+        module = importlib.import_module(f"optimlab.optim.{name}")
+        classes = [cls for key, cls in vars(optim).items() if key.lower() == name and isinstance(cls, type)]
+        assert (
+            len(classes) == 1 and getattr(module, classes[0].__name__) is classes[0] and getattr(optim, name) is module
+        )
+
+
+def test_adagrad_has_its_state_from_the_start():
+    first, second = leaf(), leaf()
+    optimizer = optim.Adagrad([first], initial_accumulator_value=0.25)
+    optimizer.add_param_group({"params": [second]})
+    assert optimizer.state[first]["sum"].tolist() == [0.25, 0.25] and optimizer.state[first]["step"].item() == 0
+    assert second not in optimizer.state and optimizer.share_memory() is None
+    saved = optimizer.state_dict()
+    assert list(saved["state"]) == [0]
+    twin = optim.Adagrad([leaf()])
+    twin.add_param_group({"params": [leaf()]})
+    twin.load_state_dict(saved)
+    assert next(iter(twin.state.values()))["sum"].tolist() == [0.25, 0.25]
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("SGD", {"momentum": 0.9}), ("Adam", {}), ("Rprop", {}), ("ASGD", {"t0": 0}), ("NAdam", {})]
+)
+def test_a_gradient_may_share_memory_with_its_parameter_and_its_state(name, options):
+    ends = []
+    for share in (lambda x: x, lambda x: x.clone()):
+        p = leaf(1.0, -2.0)
+        optimizer = getattr(optim, name)([p], lr=0.1, **options)
+        for _ in range(3):
+            p.grad = share(p.detach())
+            optimizer.step()
+        for value in list(optimizer.state[p].values()):
+            if value.shape == p.shape:
+                p.grad = share(value)
+                optimizer.step()
+        ends.append([p.tolist(), *(v.tolist() for v in optimizer.state[p].values())])
+    assert ends[0] == ends[1]
+
+
+def test_frozen_parameters_and_thawed_ones():
+    frozen, p = ol.tensor([1.0, 2.0]), leaf()
+    optimizer = optim.Adam([frozen, p], lr=0.5, maximize=True)
+    (p * 2).sum().backward()
+    optimizer.step()
+    assert frozen.tolist() == [1, 2] and frozen not in optimizer.state and p.tolist() == pytest.approx([1.5, 2.5])
+    frozen.requires_grad_()
+    optimizer.zero_grad()
+    (frozen * 2).sum().backward()
+    optimizer.step()
+    assert frozen.tolist() == pytest.approx([1.5, 2.5]) and optimizer.state[p]["step"].item() == 1
 
 
 # ---- schedules
@@ -358,14 +448,6 @@ def test_going_on_with_last_epoch():
             later.param_groups[0]["lr"] = 0.5  # what epoch 4 had: the chainable form goes on from there
         build(later, 4)
         assert later.param_groups[0]["lr"] == pytest.approx(wanted, rel=1e-15)
-
-
-def test_a_gradient_may_share_its_parameters_memory():
-    p = leaf(1.0, 2.0)
-    optimizer = optim.SGD([p], lr=0.1, momentum=0.9)
-    p.grad = p.detach()
-    optimizer.step()
-    assert optimizer.state[p]["momentum_buffer"].tolist() == [1, 2]
 
 
 def test_a_wrapper_need_not_call_init():

@@ -54,6 +54,7 @@ LAYERS = [
         "optim.kernel",
         "optim.engine",
         "optim.optimizer",
+        "optim._stateless",
         "optim.rows",
         "optim.plan",
         "optim.elementwise",

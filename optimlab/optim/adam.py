@@ -53,6 +53,7 @@ class Adam(Elementwise):
     """
 
     letters = {"m": "exp_avg", "v": "exp_avg_sq", "v_max": "max_exp_avg_sq"}
+    nonnegative = ("v", "v_max")
     shown = {"weight_decay": 0.1}
     checks = {
         "lr": LR,
@@ -205,6 +206,7 @@ class Adamax(Elementwise):
     """
 
     letters = {"m": "exp_avg", "u": "exp_inf"}
+    nonnegative = ("u",)
     checks = {
         "lr": LR,
         "betas": Numbers(BETAS),
@@ -284,6 +286,7 @@ class NAdam(Elementwise):
     """
 
     letters = {"m": "exp_avg", "v": "exp_avg_sq"}
+    nonnegative = ("v",)
     numbers = {"mu_product": "mu_product"}
     checks = {
         "lr": LR,
@@ -371,6 +374,7 @@ class RAdam(Elementwise):
     """
 
     letters = {"m": "exp_avg", "v": "exp_avg_sq"}
+    nonnegative = ("v",)
     shown = {"t": 9}
     checks = {
         "lr": LR,

@@ -49,6 +49,7 @@ class Adagrad(Elementwise):
     """
 
     letters = {"s": "sum"}
+    nonnegative = ("s",)
     shown = {"lr_decay": 0.1}
     checks = {
         "lr": LR,
@@ -133,6 +134,7 @@ class Adadelta(Elementwise):
     """
 
     letters = {"v": "square_avg", "u": "acc_delta"}
+    nonnegative = ("v", "u")
     counts_steps = True
     checks = {
         "lr": LR,
@@ -210,6 +212,7 @@ class RMSprop(Elementwise):
     """
 
     letters = {"v": "square_avg", "b": "momentum_buffer", "m": "grad_avg"}
+    nonnegative = ("v",)
     counts_steps = True
     shown = {"centered": True, "momentum": 0.9}
     checks = {

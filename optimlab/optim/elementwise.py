@@ -93,6 +93,7 @@ class Elementwise(Optimizer):
 
     letters: dict[str, str] = {}
     numbers: dict[str, str] = {}
+    nonnegative: tuple[str, ...] = ()  # letters that are sums or means of squares, or lengths
     counts_steps = False  # torch counts the steps of some rules that have no use for t
     shown: dict[str, Any] = {}  # the options whose formula the docstring shows
     rule: Any
@@ -172,11 +173,10 @@ class Elementwise(Optimizer):
                     "differentiable=True changes computed tensors, such as p.clone()"
                 )
             state = self._checked_state(p, initial)
-            given = {
-                letter: state[key]
-                for letter, key in (self.letters | self.numbers).items()
-                if letter in initial and key in state
-            }
+            keys = {letter: (self.letters | self.numbers)[letter] for letter in initial}
+            given = {letter: state[key] for letter, key in keys.items() if key in state}
+            if state is not self.state.get(p):  # a state that begins with a tensor option, such as lr, depends on it
+                given |= {letter: value for letter, value in initial.items() if isinstance(value, Tensor)}
             if self.rule.counts_steps:
                 step = state["step"].item() + 1
                 calls.append((state["step"]._array.fill, step))
@@ -185,10 +185,10 @@ class Elementwise(Optimizer):
                 g = -p.grad if group["maximize"] else p.grad
                 new = self.rule.function(p, g, **given, **options)
                 changed = {}
-                for letter in initial:
-                    value, key = new[letter], (self.letters | self.numbers)[letter]
-                    if not isinstance(value, Tensor):
-                        value = Tensor(value, dtype=state[key].dtype)
+                for letter, key in keys.items():
+                    value = new[letter]
+                    dtype = state[key].dtype if letter in self.numbers else p.dtype
+                    value = value.to(dtype) if isinstance(value, Tensor) else Tensor(value, dtype=dtype)
                     changed[key] = value.clone() if value is g or value is new["p"] else value
             calls += [(self.state.update, {p: state}), (state.update, changed)] if state or changed else []
             p_new = new["p"].to(p.dtype)
@@ -254,7 +254,11 @@ class Elementwise(Optimizer):
             values = {k: Tensor(v) if isinstance(v, np.ndarray) else v for k, v in values.items()} | numbers
         state = super()._loaded_state(key, values, p, group)
         if state:
-            self._check_state(f"of parameter {key!r}", state, p, self.initial(group))
+            initial = self.initial(group)
+            self._check_state(f"of parameter {key!r}", state, p, initial)
+            for name in (self.letters[letter] for letter in self.nonnegative if letter in initial):
+                if not (state[name]._array >= 0).all():
+                    raise ValueError(f"{name} of parameter {key!r} has a negative number or NaN; all must be >= 0")
         return state
 
 

@@ -10,7 +10,7 @@ from copy import deepcopy
 from itertools import chain
 from typing import Any, TypeAlias
 
-from optimlab.autograd import enable_grad, no_grad
+from optimlab.autograd import enable_grad, no_grad, set_grad_enabled
 from optimlab.checks import Check, MissingError
 from optimlab.hooks import RemovableHandle, add_hook
 from optimlab.operators import shape_of
@@ -68,6 +68,17 @@ def _with_hooks(step: Callable) -> Callable:
         for hook in [*self._hooks["step_post"].values(), *_global_hooks["step_post"].values()]:
             hook(self, args, kwargs)
         return result
+
+    return run
+
+
+def _use_grad_for_differentiable(step: Callable) -> Callable:
+    """A decorator of torch's: run ``step`` with recording on where the option ``differentiable`` is, else off."""
+
+    @functools.wraps(step)
+    def run(self: "Optimizer", *args: Any, **kwargs: Any) -> Any:
+        with set_grad_enabled(bool(self.defaults["differentiable"])):
+            return step(self, *args, **kwargs)
 
     return run
 
@@ -235,6 +246,11 @@ class Optimizer:
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Change every parameter that has a gradient. 更新一步参数。"""
         raise NotImplementedError(f"{type(self).__name__} must define step()")
+
+    @staticmethod
+    def profile_hook_step(step: Callable) -> Callable:
+        """A decorator of torch's, which subclasses may put on ``step``; here every class's step has its hooks already."""
+        return step
 
     @staticmethod
     def _loss(closure: Callable[[], Any] | None) -> Any:

@@ -232,6 +232,7 @@ class Rprop(Elementwise):
     """
 
     letters = {"q": "prev", "delta": "step_size"}
+    nonnegative = ("delta",)
     counts_steps = True
     checks = {
         "lr": LR,
