@@ -1,28 +1,39 @@
-"""Layers: Linear and the activations.
+"""Layers: modules with parameters, and functions without them as modules; ``functional.py`` computes.
 
-层。
+层：带参数的模块，以及函数的模块形式。
 """
 
 import math
 from typing import Any
 
+import numpy as np
+
 from optimlab.checks import Flag, Number
 from optimlab.dtype import as_numpy
-from optimlab.functional import TensorError
+from optimlab.nn import functional as F
 from optimlab.nn.module import Module, Parameter
-from optimlab.operators import shape_of
 from optimlab.random import default_generator
-from optimlab.tensor import Tensor, apply
+from optimlab.tensor import Tensor
 
 _FEATURES = Number("Invalid {name}: {value}", low=0, whole=True)
+_EPS = Number("Invalid {name}: {value}", low=0)
 
 
-def check_floats(name: str, value: Any) -> Tensor:
-    """``value`` if it is a tensor of floats; TypeError otherwise."""
-    if not isinstance(value, Tensor) or not value.is_floating_point():
-        kind = value.dtype if isinstance(value, Tensor) else type(value).__name__
-        raise TypeError(f"{name} must be a Tensor of floats, not {kind}; convert it by tensor(...) or .float()")
-    return value
+def _sizes(**sizes: Any) -> tuple[int, ...]:
+    return tuple(int(_FEATURES(name, value)) for name, value in sizes.items())
+
+
+def _start(module: Module, shape: tuple[int, ...], bias: bool, dtype: Any) -> None:
+    """Give a module weight and bias as torch starts them: uniform in ±1/√fan_in, fan_in being what one output sums over."""
+    root = math.sqrt(math.prod(shape[1:])) or math.inf
+    # both bounds are 1/√fan_in; torch computes the weight's as He's with slope √5, which rounds otherwise
+    weight_bound = math.sqrt(3) * (math.sqrt(2 / (1 + math.sqrt(5) ** 2)) / root)
+
+    def uniform(bound: float, *shape: int) -> Parameter:
+        return Parameter(Tensor._wrap(default_generator.uniform(shape, as_numpy(dtype), -bound, bound)))
+
+    module.register_parameter("weight", uniform(weight_bound, *shape))
+    module.register_parameter("bias", uniform(1 / root, shape[0]) if bias else None)
 
 
 class Linear(Module):
@@ -31,41 +42,347 @@ class Linear(Module):
     weight (out_features, in_features) and bias (out_features,) start uniform in ±1/√in_features, as torch's do.
     """
 
-    def __init__(self, in_features: int, out_features: int, bias: bool = True, dtype: Any = None) -> None:
+    weight: Parameter
+    bias: Parameter | None
+
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None
+    ) -> None:
         super().__init__()
-        self.in_features = int(_FEATURES("in_features", in_features))
-        self.out_features = int(_FEATURES("out_features", out_features))
-        root = math.sqrt(self.in_features) or math.inf
-        # both bounds are 1/√in_features; torch computes the weight's as He's with slope √5, which rounds otherwise
-        weight_bound = math.sqrt(3) * (math.sqrt(2 / (1 + math.sqrt(5) ** 2)) / root)
-
-        def start(bound: float, *shape: int) -> Parameter:
-            return Parameter(Tensor._wrap(default_generator.uniform(shape, as_numpy(dtype), -bound, bound)))
-
-        has_bias = Flag()("bias", bias)
-        self.weight = start(weight_bound, self.out_features, self.in_features)
-        self.bias = start(1 / root, self.out_features) if has_bias else None
+        self.in_features, self.out_features = _sizes(in_features=in_features, out_features=out_features)
+        _start(self, (self.out_features, self.in_features), bool(Flag()("bias", bias)), dtype)
 
     def forward(self, input: Tensor) -> Tensor:
         """The layer's output."""
-        check_floats("input", input)
-        if input.ndim == 0 or input.shape[-1] != self.in_features or input.dtype is not self.weight.dtype:
-            raise TensorError(
-                f"mat1 and mat2 shapes cannot be multiplied: input is {shape_of(input)} {input.dtype}; "
-                f"its last axis must have in_features={self.in_features}, and its dtype must be {self.weight.dtype}"
-            )
-        return apply("linear", input, self.weight, *([] if self.bias is None else [self.bias]))
+        return F.linear(F.check_floats("input", input), self.weight, self.bias)
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
 
 
+class Conv2d(Module):
+    """Images correlated with kernels: (n, in_channels, h, w) becomes (n, out_channels, h', w'). 二维卷积层。
+
+    h' = ⌊(h + 2·padding - dilation·(kernel_size - 1) - 1) / stride⌋ + 1, and w' alike. kernel_size, stride, padding, dilation:
+    an integer, or two for height and width; padding may be "valid" or "same". groups: into how many parts the channels are
+    divided. weight (out_channels, in_channels / groups, kh, kw) and bias (out_channels,) start uniform in ±1/√fan_in.
+    """
+
+    weight: Parameter
+    bias: Parameter | None
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
+        groups: int = 1, bias: bool = True, padding_mode: str = "zeros", device: Any = None, dtype: Any = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.in_channels, self.out_channels = _sizes(in_channels=in_channels, out_channels=out_channels)
+        self.groups = int(Number("groups must be a positive integer: {value}", low=1, whole=True)("groups", groups))
+        for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
+            if channels % groups:
+                raise ValueError(f"{name} must be divisible by groups; {channels} is not divisible by {groups}")
+        if padding_mode != "zeros":
+            raise ValueError(f"Invalid padding_mode: {padding_mode!r}; padding_mode must be 'zeros', the only one here")
+        self.kernel_size, self.stride = F.pair("kernel_size", kernel_size, 1), F.pair("stride", stride, 1)
+        self.dilation = F.pair("dilation", dilation, 1)
+        if isinstance(padding, str) and padding not in ("same", "valid"):
+            raise ValueError(f"Invalid padding string {padding!r}, should be one of 'same', 'valid'")
+        if padding == "same" and self.stride != (1, 1):
+            raise ValueError("padding='same' is not supported for strided convolutions; give the padding in numbers")
+        self.padding: Any = padding if isinstance(padding, str) else F.pair("padding", padding, 0)
+        shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
+        _start(self, shape, bool(Flag()("bias", bias)), dtype)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The layer's output."""
+        return F.conv2d(input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+
+    def extra_repr(self) -> str:
+        parts = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"]
+        for name, usual in (("padding", (0, 0)), ("dilation", (1, 1)), ("groups", 1)):
+            if getattr(self, name) != usual:
+                parts.append(f"{name}={getattr(self, name)}")
+        return ", ".join(parts + ["bias=False"] * (self.bias is None))
+
+
+class MaxPool2d(Module):
+    """The largest element of each window of an image. 最大池化层。
+
+    kernel_size, stride (by default kernel_size), padding, dilation: an integer, or two for height and width. ceil_mode: the
+    last window may stick out.
+    """
+
+    def __init__(
+        self, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, *, ceil_mode: bool = False
+    ) -> None:
+        super().__init__()
+        self.kernel_size, self.stride = kernel_size, kernel_size if stride is None else stride
+        self.padding, self.dilation, self.ceil_mode = padding, dilation, ceil_mode
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The pooled images, (…, h', w')."""
+        return F.max_pool2d(input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
+
+    def extra_repr(self) -> str:
+        return ", ".join(
+            f"{name}={getattr(self, name)}" for name in ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
+        )
+
+
+class AvgPool2d(Module):
+    """The mean of each window of an image. 平均池化层。
+
+    count_include_pad: whether zeros of the padding count. divisor_override: divide each sum by this instead.
+    """
+
+    def __init__(
+        self, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
+        count_include_pad: bool = True, divisor_override: int | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.kernel_size, self.stride, self.padding = kernel_size, kernel_size if stride is None else stride, padding
+        self.ceil_mode, self.count_include_pad, self.divisor_override = ceil_mode, count_include_pad, divisor_override
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The pooled images, (…, h', w')."""
+        return F.avg_pool2d(
+            input, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad,
+            self.divisor_override,
+        )  # fmt: skip
+
+    def extra_repr(self) -> str:
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class AdaptiveAvgPool2d(Module):
+    """The means of output_size windows that cover the image; 1 averages each channel. 自适应平均池化层。"""
+
+    def __init__(self, output_size: Any) -> None:
+        super().__init__()
+        self.output_size = output_size
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The pooled images, (…, h', w')."""
+        return F.adaptive_avg_pool2d(input, self.output_size)
+
+    def extra_repr(self) -> str:
+        return f"output_size={self.output_size}"
+
+
+class _BatchNorm(Module):
+    """What batch normalisation of every rank shares."""
+
+    ranks: tuple[int, ...]
+
+    def __init__(
+        self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
+        track_running_stats: bool = True, device: Any = None, dtype: Any = None, *, bias: bool = True,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        (self.num_features,) = _sizes(num_features=num_features)
+        self.eps = _EPS("eps", eps)
+        self.momentum = None if momentum is None else Number("Invalid {name}: {value}", 0, 1)("momentum", momentum)
+        self.affine, self.track_running_stats = affine, track_running_stats
+
+        def full(value: float) -> Tensor:
+            return Tensor._wrap(np.full(self.num_features, value, as_numpy(dtype)))
+
+        self.register_parameter("weight", Parameter(full(1)) if affine else None)
+        self.register_parameter("bias", Parameter(full(0)) if affine and bias else None)
+        self.register_buffer("running_mean", full(0) if track_running_stats else None)
+        self.register_buffer("running_var", full(1) if track_running_stats else None)
+        self.register_buffer(
+            "num_batches_tracked", Tensor._wrap(np.zeros((), np.int64)) if track_running_stats else None
+        )
+
+    def reset_running_stats(self) -> None:
+        """Forget what was seen: mean 0, variance 1, no batches."""
+        if self.track_running_stats:
+            for buffer, value in ((self.running_mean, 0), (self.running_var, 1), (self.num_batches_tracked, 0)):
+                buffer.fill_(value)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The normalised input; in training it moves the running statistics."""
+        F.check_floats("input", input)
+        if input.ndim not in self.ranks:
+            expected = " or ".join(f"{n}D" for n in self.ranks)
+            raise ValueError(f"expected {expected} input (got {input.ndim}D input); reshape it")
+        tracked = self.running_mean is not None
+        batch = self.training or not tracked  # without running statistics the batch's own serve always
+        momentum = self.momentum
+        if momentum is None:  # the mean of all batches so far
+            momentum = 1 / (self.num_batches_tracked.item() + 1) if tracked else 0.0
+        y = F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, batch, momentum, self.eps)
+        if self.training and tracked:
+            self.num_batches_tracked._array += 1
+        return y
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
+            f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
+        )
+
+
+class BatchNorm1d(_BatchNorm):
+    """Each feature less the batch's mean, over its standard deviation, times weight plus bias. 一维批归一化层。
+
+    Input (n, num_features) or (n, num_features, length). In training running_mean and running_var move by ``momentum`` towards
+    the batch's (None: they are the mean of all batches); in evaluation they are used.
+    """
+
+    ranks = (2, 3)
+
+
+class BatchNorm2d(_BatchNorm):
+    """Each channel less the batch's mean, over its standard deviation, times weight plus bias. 二维批归一化层。
+
+    Input (n, num_features, h, w). The rest as in `BatchNorm1d`.
+    """
+
+    ranks = (4,)
+
+
+class LayerNorm(Module):
+    """Each example less its own mean over the last axes, over its standard deviation, times weight plus bias. 层归一化层。
+
+    normalized_shape: the lengths of those axes, an integer or several. weight and bias have this shape; they start at 1 and 0.
+    """
+
+    def __init__(
+        self, normalized_shape: Any, eps: float = 1e-5, elementwise_affine: bool = True, bias: bool = True,
+        device: Any = None, dtype: Any = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        given = normalized_shape if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
+        self.normalized_shape = tuple(int(_FEATURES("normalized_shape", n)) for n in given)
+        self.eps, self.elementwise_affine = _EPS("eps", eps), elementwise_affine
+        for name, value, wanted in (("weight", 1, elementwise_affine), ("bias", 0, elementwise_affine and bias)):
+            start = np.full(self.normalized_shape, value, as_numpy(dtype))
+            self.register_parameter(name, Parameter(Tensor._wrap(start)) if wanted else None)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The normalised input."""
+        return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}, "
+            f"bias={self.bias is not None}"
+        )
+
+
+class Dropout(Module):
+    """In training each element is 0 with probability p, and 1/(1-p) times itself otherwise. 随机失活层。"""
+
+    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
+        super().__init__()
+        self.p, self.inplace = F.check_probability(p), inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The input with some elements 0; in evaluation the input."""
+        return F.dropout(input, self.p, self.training, self.inplace)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}, inplace={self.inplace}"
+
+
+class Embedding(Module):
+    """A row of weight for each number: (…) of integers below num_embeddings becomes (…, embedding_dim). 嵌入层。
+
+    weight starts standard normal. padding_idx: a row that starts at 0 and gets no gradient. sparse: weight.grad keeps only the
+    rows that were asked for.
+    """
+
+    weight: Parameter
+
+    def __init__(
+        self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None, *, sparse: bool = False,
+        device: Any = None, dtype: Any = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        rows, width = _sizes(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
+        self.num_embeddings, self.embedding_dim, self.sparse = rows, width, sparse
+        self.padding_idx = None if padding_idx is None else F.check_padding(padding_idx, rows)
+        start = default_generator.normal((rows, width), as_numpy(dtype))
+        if self.padding_idx is not None:
+            start[self.padding_idx] = 0
+        self.weight = Parameter(Tensor._wrap(start))
+
+    @classmethod
+    def from_pretrained(
+        cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None, *, sparse: bool = False
+    ) -> "Embedding":
+        """A layer with these rows; frozen by default."""
+        rows, width = embeddings.shape
+        layer = cls(0, width, sparse=sparse)
+        layer.num_embeddings, layer.weight = rows, Parameter(embeddings, not freeze)
+        layer.padding_idx = None if padding_idx is None else F.check_padding(padding_idx, rows)
+        return layer
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The rows that ``input``, a tensor of integers, asks for."""
+        return F.embedding(input, self.weight, self.padding_idx, sparse=self.sparse)
+
+    def extra_repr(self) -> str:
+        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
+        return f"{self.num_embeddings}, {self.embedding_dim}{padding}" + ", sparse=True" * self.sparse
+
+
+class Flatten(Module):
+    """The axes start_dim to end_dim as one: (n, c, h, w) becomes (n, c·h·w). 展平层。"""
+
+    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
+        super().__init__()
+        self.start_dim, self.end_dim = start_dim, end_dim
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The input with fewer axes."""
+        return input.flatten(self.start_dim, self.end_dim)
+
+    def extra_repr(self) -> str:
+        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+
+
+class Identity(Module):
+    """Gives its input back; arguments of the constructor are ignored. 恒等层。"""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+
+    def forward(self, input: Any) -> Any:
+        """The input."""
+        return input
+
+
 class ReLU(Module):
     """max(0, x) of each element. 修正线性单元。"""
 
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
+
     def forward(self, input: Tensor) -> Tensor:
         """The activation's output."""
-        return check_floats("input", input).relu()
+        return F.relu(input, self.inplace)
+
+    def extra_repr(self) -> str:
+        return "inplace=True" * self.inplace
+
+
+class LeakyReLU(Module):
+    """x, or negative_slope · x where x is negative. 带泄漏的修正线性单元。"""
+
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
+        super().__init__()
+        self.negative_slope, self.inplace = negative_slope, inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The activation's output."""
+        return F.leaky_relu(input, self.negative_slope, self.inplace)
+
+    def extra_repr(self) -> str:
+        return f"negative_slope={self.negative_slope}" + ", inplace=True" * self.inplace
 
 
 class Tanh(Module):
@@ -73,4 +390,57 @@ class Tanh(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """The activation's output."""
-        return check_floats("input", input).tanh()
+        return F.tanh(input)
+
+
+class Sigmoid(Module):
+    """1 / (1 + exp(-x)) of each element. S 形函数。"""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The activation's output."""
+        return F.sigmoid(input)
+
+
+class GELU(Module):
+    """x · Φ(x), where Φ is the normal distribution function; "tanh" approximates it. 高斯误差线性单元。"""
+
+    def __init__(self, approximate: str = "none") -> None:
+        super().__init__()
+        self.approximate = approximate
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The activation's output."""
+        return F.gelu(input, self.approximate)
+
+    def extra_repr(self) -> str:
+        return f"approximate={self.approximate!r}"
+
+
+class Softmax(Module):
+    """exp(x) over its sum along axis dim: positive numbers that add up to 1. 归一化指数函数。"""
+
+    def __init__(self, dim: int | None = None) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The activation's output."""
+        return F.softmax(input, self.dim)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
+class LogSoftmax(Module):
+    """The logarithm of `Softmax`; nothing overflows. 归一化指数函数的对数。"""
+
+    def __init__(self, dim: int | None = None) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The activation's output."""
+        return F.log_softmax(input, self.dim)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"

@@ -113,14 +113,15 @@ class Module:
 
     def __getattr__(self, name: str) -> Any:
         own = self.__dict__
-        if "_modules" not in own:
-            raise AttributeError(
-                f"{type(self).__name__!r} object has no attribute {name!r}: Module.__init__() was not called; "
-                "begin __init__ with super().__init__()"
-            )
         for key in ("_parameters", "_modules", "_buffers"):
-            if name in own[key]:
-                return own[key][name]
+            found = own.get(key)
+            if found is None:
+                raise AttributeError(
+                    f"{type(self).__name__!r} object has no attribute {name!r}: Module.__init__() was not called; "
+                    "begin __init__ with super().__init__()"
+                )
+            if name in found:
+                return found[name]
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __delattr__(self, name: str) -> None:

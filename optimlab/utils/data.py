@@ -198,7 +198,7 @@ class RandomSampler(Sampler):
         if generator is None:
             generator = Generator().manual_seed(_seed(None))
         if self.replacement:
-            yield from (generator._raw(self.num_samples) % np.uint64(n)).tolist()
+            yield from generator.integers((self.num_samples,), 0, n).tolist()
             return
         for start in range(0, self.num_samples, max(n, 1)):
             yield from generator.permutation(n)[: self.num_samples - start].tolist()
@@ -231,7 +231,7 @@ class WeightedRandomSampler(Sampler):
     ) -> None:
         self.num_samples = int(_COUNT("num_samples", num_samples))
         self.replacement, self.generator = Flag()("replacement", replacement), generator
-        self.weights = Tensor(weights, dtype=float64)
+        self.weights = tensor(weights, dtype=float64)
         p = self.weights._array
         if p.ndim != 1 or not np.isfinite(p).all() or (p < 0).any() or not p.any():
             raise ValueError(

@@ -1,35 +1,89 @@
-"""Time the digits network in optimlab and in torch, in turn in one process, and print the ratio.
+"""Time a step of training beside torch's, in turn in one process, float32: an MLP, and LeNet; on 1 thread and on 2.
 
-python tests/bench/train.py [rounds]
+python tests/bench/train.py [pairs]
+
+A pair is a number of steps of ours and as many of torch's, one after the other; its ratio is printed as the median of all
+pairs, with the medians of each part of a step. Goals: MLP 0.6, LeNet 1.3.
 """
 
+import os
+import subprocess
 import sys
 import time
-from pathlib import Path
+from itertools import pairwise
 from statistics import median
+from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-import torch
-
-import optimlab
-from optimlab.lab import data
-from programs import digits_mlp
+STEPS = {"mlp": 50, "lenet": 5}
+PARTS = ("zero_grad", "forward", "loss", "backward", "step")
 
 
-def main(rounds: int) -> None:
-    ours = data.digits()
-    theirs = [torch.tensor(x.numpy()) for x in ours]
-    times: dict[str, list[float]] = {"optimlab": [], "torch": []}
-    for _ in range(rounds + 1):
-        for name, module, split in [("optimlab", optimlab, ours), ("torch", torch, theirs)]:
-            start = time.perf_counter()
-            losses, right = digits_mlp(module, *split)
-            times[name].append(time.perf_counter() - start)
-            print(f"{name:9} {times[name][-1]:6.3f} s   loss {losses[-1]:.4f}   test accuracy {right:.4f}")
-    ratios = [a / b for a, b in zip(times["optimlab"][1:], times["torch"][1:], strict=True)]  # the first round warms up
-    print(f"optimlab / torch, median of {rounds} pairs on {torch.get_num_threads()} threads: {median(ratios):.2f}")
+def program(torch: Any, name: str) -> Any:
+    """A function that takes one step of training and returns how long each part took, in seconds."""
+    nn = torch.nn
+    torch.manual_seed(0)
+    if name == "mlp":
+        net = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10))
+        x = torch.rand(64, 64)
+    else:  # conv1 [6, 3, 5, 5] … fc3 [10, 84], as the source documents print it
+        net = nn.Sequential(
+            nn.Conv2d(3, 6, 5), nn.ReLU(), nn.MaxPool2d(2, 2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2, 2),
+            nn.Flatten(), nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10),
+        )  # fmt: skip
+        x = torch.rand(64, 3, 32, 32)
+    y = torch.randint(0, 10, (64,))
+    loss_fn, optimizer = nn.CrossEntropyLoss(), torch.optim.Adam(net.parameters(), lr=1e-3)
+
+    def step() -> list[float]:
+        times = [time.perf_counter()]
+        optimizer.zero_grad()
+        times.append(time.perf_counter())
+        output = net(x)
+        times.append(time.perf_counter())
+        loss = loss_fn(output, y)
+        times.append(time.perf_counter())
+        loss.backward()
+        times.append(time.perf_counter())
+        optimizer.step()
+        times.append(time.perf_counter())
+        return [b - a for a, b in pairwise(times)]
+
+    return step
+
+
+def compare(threads: int, pairs: int) -> None:
+    import torch
+
+    import optimlab
+
+    torch.set_num_threads(threads)
+    for name, count in STEPS.items():
+        steps = {"optimlab": program(optimlab, name), "torch": program(torch, name)}
+        parts: dict[str, list] = {which: [] for which in steps}
+        ratios = []
+        for pair in range(pairs + 1):
+            totals = {}
+            for which, step in steps.items():
+                times = [step() for _ in range(count)]
+                totals[which] = median(map(sum, times))
+                if pair:  # the first pair warms up
+                    parts[which].append([median(part) for part in zip(*times, strict=True)])
+            ratios.append(totals["optimlab"] / totals["torch"])
+        print(f"{name}, {threads} thread(s): {median(ratios[1:]):.2f} of torch's time, median of {pairs} pairs")
+        for which, rows in parts.items():
+            each = [
+                f"{part} {median(column) * 1e6:.0f}"
+                for part, column in zip(PARTS, zip(*rows, strict=True), strict=True)
+            ]
+            print(f"  {which:9} microseconds: {', '.join(each)}")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 5)
+    if sys.argv[1:2] == ["--threads"]:
+        compare(int(sys.argv[2]), int(sys.argv[3]))
+    else:
+        for threads in (1, 2):  # the number is read once, when a library is loaded: a process each
+            names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+            environment = os.environ | {name: str(threads) for name in names}
+            pairs = sys.argv[1] if len(sys.argv) > 1 else "21"
+            subprocess.run([sys.executable, __file__, "--threads", str(threads), pairs], env=environment, check=True)
