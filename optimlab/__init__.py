@@ -81,6 +81,7 @@ from optimlab.functions import (
     vstack,
     where,
 )
+from optimlab.optim.engine import set_engine
 from optimlab.random import Generator, default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 from optimlab.tensor import Tensor
 

@@ -1,0 +1,153 @@
+"""Three engines, one result: the rule on whole arrays, the NumPy program and the Numba kernel give the same bits."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import bits
+import numpy as np
+import pytest
+
+from cases import label
+from optimlab.commit import commit
+from optimlab.optim import kernel
+from optimlab.optim.kernel import NumbaRun
+from optimlab.optim.program import BLOCK, SCRATCH, NumPyRun, arrange
+from optimlab.optim.tape import record
+
+COMPILERS = ["numba"] if importlib.util.find_spec("numba") else []
+CASES = bits.elementwise()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory):
+    """Kernels go to a folder of their own."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("OPTIMLAB_CACHE", str(tmp_path_factory.mktemp("cache")))
+    yield
+    patch.undo()
+
+
+def assert_same_bits(arrays, others):
+    assert [a.tobytes() for a in arrays] == [b.tobytes() for b in others]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("name", "options"), CASES, ids=[label(*case) for case in CASES])
+def test_engines_agree_to_the_bit(name, options, dtype):
+    wanted = bits.run("eager", name, options, dtype)
+    for engine in ("numpy", *COMPILERS):
+        assert_same_bits(bits.run(engine, name, options, dtype), wanted)
+
+
+@pytest.mark.parametrize("name", sorted({name for name, _ in CASES}))
+def test_blocks_leave_no_seam(name):
+    wanted = bits.run("eager", name, {}, "float32", bits.LONG)
+    for engine in ("numpy", *COMPILERS):
+        assert_same_bits(bits.run(engine, name, {}, "float32", bits.LONG), wanted)
+
+
+def test_an_older_processor_gives_the_same_bits():
+    """Without the wide registers of this one, in NumPy and in Numba."""
+    environment = {**os.environ, "NPY_DISABLE_CPU_FEATURES": "X86_V4 X86_V3", "NUMBA_CPU_NAME": "generic"}
+    if sys.platform != "linux" or os.uname().machine != "x86_64":
+        environment = {**os.environ, "NUMBA_CPU_NAME": "generic"}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", bits.__file__, "numpy", *COMPILERS],
+        env=environment,
+        capture_output=True,
+        text=True,
+        cwd=Path(bits.__file__).parent,
+    )
+    assert done.returncode == 0, done.stderr
+    wanted = bits.digests("eager")
+    for engine, found in json.loads(done.stdout).items():
+        assert found == wanted, engine
+
+
+# ---- rules that nobody would write
+
+
+def random_rule(draw):
+    """A rule that does this and that with p, g and two states, and swaps, keeps or copies some of them."""
+    plan = [(draw.integers(13), *draw.integers(100, size=3), float(draw.standard_normal())) for _ in range(12)]
+    ends = draw.integers(100, size=3), draw.random() < 0.3
+
+    def rule(p, g, a, b, *, lr):
+        values = [p, g, a, b]
+        for kind, i, j, k, c in plan:
+            x, y, z = (values[n % len(values)] for n in (i, j, k))
+            values.append(
+                [
+                    lambda x, y, z, c: x + y,
+                    lambda x, y, z, c: x - c,
+                    lambda x, y, z, c: c * x,
+                    lambda x, y, z, c: x / y,
+                    lambda x, y, z, c: x**2,
+                    lambda x, y, z, c: np.sqrt(x),
+                    lambda x, y, z, c: np.abs(x),
+                    lambda x, y, z, c: np.sign(x),
+                    lambda x, y, z, c: np.maximum(x, c if c > 0 else y),
+                    lambda x, y, z, c: np.minimum(x, y),
+                    lambda x, y, z, c: np.where(x > y, y, z),
+                    lambda x, y, z, c: np.where(x <= c, z, c),
+                    lambda x, y, z, c: -x * lr,
+                ][kind](x, y, z, c)
+            )
+        if ends[1]:
+            return {"p": values[-1], "a": b, "b": a}
+        return {"p": values[-1], "a": values[ends[0][0] % len(values)], "b": values[ends[0][1] % len(values)]}
+
+    return rule
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_any_rule_gives_the_same_bits(seed):
+    draw = np.random.default_rng(seed)
+    rule, size = random_rule(draw), 23
+    arrays = {letter: [bits.hard(draw, size, "float64")] for letter in "pabg"}
+    with np.errstate(all="ignore"):
+        wanted = rule(**{letter: a.copy() for letter, (a,) in arrays.items()}, lr=0.1)
+    tape, constants, _ = record(rule, ("p", "a", "b"), ("p", "g", "a", "b"), (), {"lr": 0.1})
+    g = arrays.pop("g")
+    for make in (
+        lambda a: NumPyRun(tape, a, True),
+        *([lambda a: NumbaRun(tape, a)] if COMPILERS and seed < 15 else []),
+    ):
+        found = {letter: [a.copy() for a in group] for letter, group in arrays.items()}
+        commit(make(found).calls(g, constants))
+        for letter, (a,) in found.items():
+            both = [np.where(np.isnan(x), np.nan, x).tobytes() for x in (a, wanted[letter])]
+            assert both[0] == both[1], (letter, tape)
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_a_program_fits_its_scratch(seed):
+    tape, *_ = record(random_rule(np.random.default_rng(seed)), ("p", "a", "b"), ("p", "g", "a", "b"), (), {"lr": 0.1})
+    program = arrange(tape)
+    for itemsize in (4, 8):
+        assert 1000 < program.block(itemsize) <= BLOCK
+        assert program.block(itemsize) * (program.floats * itemsize + program.masks) <= SCRATCH
+    assert all(out != "g" for _, _, out in program.instructions)
+
+
+def test_an_update_needs_little_scratch():
+    """Adam's blocks, with the gradient and two states, stay in a cache of 1 MB."""
+    from optimlab import optim
+
+    options = {name: optim.Adam.default_group()[name] for name in optim.Adam.rule.hyper}
+    tape, *_ = record(optim.Adam.rule.function, ("p", "m", "v"), ("p", "g", "m", "v"), (), options | {"t": 1})
+    assert arrange(tape).floats == 2
+    assert not any(name == "positive" for name, *_ in arrange(tape).instructions)  # nothing is copied about
+
+
+@pytest.mark.skipif(not COMPILERS, reason="Numba is not installed")
+def test_a_kernel_is_one_readable_loop():
+    tape, *_ = record(lambda p, g, *, lr: {"p": p - lr * g}, ("p",), ("p", "g"), (), {"lr": 0.1})
+    assert kernel.source(tape) == (
+        "def kernel(p, g, _c):\n    _c0 = _c[0]\n    for _i in range(p.size):\n        _0 = p[_i]\n        _1 = g[_i]\n"
+        "        _2 = _c0 * _1\n        _3 = _0 - _2\n        p[_i] = _3\n"
+    )
