@@ -18,7 +18,7 @@ from optimlab.optim.tape import COMPARISONS, Tape
 
 BLOCK = 1 << 15  # elements; measured, Adam on 8.4 million float32: 18 ms in blocks of 32 to 64 k, 76 ms in one piece
 SCRATCH = 1 << 20  # bytes for what lies between two operations
-KEYWORDS = ("maximum", "minimum", "choose")  # NumPy takes no third positional argument here; their `out` is scratch
+KEYWORDS = ("maximum", "minimum")  # NumPy takes no third positional argument here; their `out` is scratch
 
 drain = deque[Any](maxlen=0).extend  # runs an iterator to its end and keeps nothing
 
@@ -29,7 +29,7 @@ class Program(NamedTuple):
     """Instructions ``(name, places of the operands, place of the result)``, and how much scratch they need.
 
     A place is a letter, whose array is overwritten as soon as its old value has been used for the last time; a pair
-    ("float", i) or ("mask", i) in scratch; or ~k for constant k.
+    ("float", i) or ("mask", i) in scratch; ~k for constant k; or ("bits", place), the same memory read as integers.
     """
 
     instructions: list[tuple[str, tuple, Any]]
@@ -63,38 +63,49 @@ def arrange(tape: Tape) -> Program:
     busy = {letter for i, letter in enumerate(tape.inputs) if i in last}
     pools: dict[str, list] = {"float": [], "mask": []}
 
-    def free(value: int, name: str, dying: list) -> Any:
-        """A place for ``value``: best its own letter, then one that is still in the cache."""
-        pool = pools["mask" if name in COMPARISONS else "float"]
-        borrowed = [x for v, x in owner.items() if last[value] <= v - first]  # given back before its own value comes
-        own = [owner[value]] if value in owner else []
-        if name in COMPARISONS or name in KEYWORDS:
-            own = borrowed = []
-        near = [x for x in (*borrowed, *pool) if x in dying]
-        for candidate in (*own, *near, *pool, *borrowed):
+    def free(kind: str, candidates: Iterable = ()) -> Any:
+        """The first place that is not in use, else more scratch."""
+        pool = pools[kind]
+        for candidate in (*candidates, *pool):
             if candidate not in busy:
                 return candidate
-        pool.append(("mask" if name in COMPARISONS else "float", len(pool)))
+        pool.append((kind, len(pool)))
         return pool[-1]
+
+    def bits(place: Any) -> tuple:
+        return ("bits", place)
 
     instructions: list[tuple[str, tuple, Any]] = []
     for value, (name, *operands) in enumerate(operations, first):
         if value not in last:
             continue
         places = tuple(x if x < 0 else place[x] for x in operands)
-        dying = [place[x] for x in operands if x >= 0 and last[x] == value - first]
-        if name == "where":  # the other branch everywhere, then the chosen one where the condition holds
-            condition, chosen, other = places
-            busy.difference_update(x for x in dying if x != chosen)
-            out = free(value, name, [other])
-            instructions += [("positive", (other,), out)] if out != other else []
-            instructions.append(("choose", (condition, chosen), out))
-            busy.difference_update(dying)
-        else:
-            busy.difference_update(dying)
-            out = free(value, name, dying)
-            instructions.append((name, places, out))
+        dying = {place[x] for x in operands if x >= 0 and last[x] == value - first}
+        kept = {places[2]} if name == "where" else set()  # read after the first write
+        busy -= dying - kept
+        if name in COMPARISONS:
+            out = free("mask")
+        elif name in KEYWORDS:
+            out = free("float", dying & {*pools["float"]})
+        else:  # best its own letter, then what is in the cache, be it lent by a letter whose own value comes later
+            lent = [x for v, x in owner.items() if last[value] <= v - first]
+            out = free(
+                "float", [*filter(None, [owner.get(value)]), *(x for x in (*lent, *pools["float"]) if x in dying)]
+            )
         busy.add(out)
+        if name == "where":  # bit by bit other ^ ((chosen ^ other) & all-or-nothing): a quarter of what `where=` takes
+            busy |= {*places}
+            condition, chosen, other = map(bits, places)
+            result, chooser = bits(out), bits(free("float"))
+            instructions += [
+                ("negative", (condition,), chooser),
+                ("bitwise_xor", (chosen, other), result),
+                ("bitwise_and", (result, chooser), result),
+                ("bitwise_xor", (result, other), result),
+            ]
+            busy -= dying - {out}
+        else:
+            instructions.append((name, places, out))
         place[value] = out
     instructions += [
         ("positive", (place[value],), letter) for letter, value in results.items() if place[value] != letter
@@ -196,29 +207,39 @@ class NumPyRun:
         block = program.block(dtype.itemsize)
         self._blocks = [_Blocks(p, flat, block) for p in arrays["p"]]
         self._constants = np.empty(tape.constants, dtype)
-        self._streams: dict[Any, Stream] = {
-            letter: _stream(map(_Blocks.rows, self._blocks, group)) for letter, group in arrays.items()
-        }
+        self._integers = np.dtype(f"i{dtype.itemsize}")
+        self._used = {place for _, operands, out in program.instructions for place in (*operands, out)}
+        self._streams: dict[Any, Stream] = {}
+        for letter, group in arrays.items():
+            self._streams |= self._rows(letter, group)
         for k in range(tape.constants):
             self._streams[~k] = functools.partial(repeat, self._constants[k, ...])
+            self._streams["bits", ~k] = functools.partial(repeat, self._constants.view(self._integers)[k, ...])
         lines, start = {}, 0
         for kind, count, item in (("float", program.floats, dtype), ("mask", program.masks, np.dtype(bool))):
             for i in range(count):
-                lines[kind, i] = memory[start : (start := start + block * item.itemsize)].view(item)
-                self._streams[kind, i] = self._alike(functools.partial(_front, lines[kind, i]))
+                line = lines[kind, i] = memory[start : (start := start + block * item.itemsize)].view(item)
+                self._streams[kind, i] = self._alike(functools.partial(_front, line))
+                line = line.view(self._integers if kind == "float" else np.int8)
+                self._streams["bits", (kind, i)] = self._alike(functools.partial(_front, line))
         self._instructions: list[tuple[Callable, tuple]] = []
         for name, operands, out in program.instructions:
-            if name not in KEYWORDS:
-                self._instructions.append((getattr(np, name), (*operands, out)))
-                continue
-            if name == "choose":
-                condition, chosen = operands
-                bind, operands = functools.partial(_bound, np.positive, "where", lines[condition]), (chosen, out)
+            if name in KEYWORDS:
+                self._streams[name, out] = self._alike(functools.partial(_with_out, getattr(np, name), lines[out]))
+                self._instructions.append((operator.call, ((name, out), *operands)))
             else:
-                bind = functools.partial(_bound, getattr(np, name), "out", lines[out])
-            key = ("call", len(self._instructions))
-            self._streams[key] = self._alike(bind)
-            self._instructions.append((operator.call, (key, *operands)))
+                self._instructions.append((getattr(np, name), (*operands, out)))
+
+    def _rows(self, letter: str, arrays: list[np.ndarray]) -> dict[Any, Stream]:
+        """The blocks of a letter's arrays, as numbers and as bits, where the program uses them."""
+        views = {letter: None, ("bits", letter): self._integers}
+        return {
+            place: _stream(
+                blocks.rows(a.view(kind) if kind else a) for blocks, a in zip(self._blocks, arrays, strict=True)
+            )
+            for place, kind in views.items()
+            if place in self._used
+        }
 
     def _alike(self, make: Callable[[tuple[int, ...]], Any]) -> Stream:
         return _stream(blocks.alike(make) for blocks in self._blocks)
@@ -226,12 +247,12 @@ class NumPyRun:
     def calls(self, gradients: list[np.ndarray], constants: Sequence[float]) -> list[tuple]:
         """What to commit for one step."""
         self._constants[...] = constants
-        streams = {**self._streams, "g": _stream(map(_Blocks.rows, self._blocks, gradients))}
+        streams = self._streams | self._rows("g", gradients)
         # zip takes one call of every instruction in turn: all of a block, then the next block
         return [
             (drain, zip(*[map(f, *(streams[x]() for x in places)) for f, places in self._instructions], strict=False))
         ]
 
 
-def _bound(ufunc: np.ufunc, word: str, line: np.ndarray, shape: tuple[int, ...]) -> Callable:
-    return functools.partial(ufunc, **{word: _front(line, shape)})
+def _with_out(ufunc: np.ufunc, line: np.ndarray, shape: tuple[int, ...]) -> Callable:
+    return functools.partial(ufunc, out=_front(line, shape))
