@@ -52,7 +52,9 @@ def run(engine, name, options, dtype, sizes=SIZES):
     try:
         ps = [ol.tensor(hard(draw, size, dtype), requires_grad=True) for size in sizes]
         ps.append(ol.from_numpy(np.asfortranarray(hard(draw, (5, 4), dtype))).requires_grad_())
-        optimizer = getattr(optim, name)(ps, **as_given(ol, options))
+        options = as_given(ol, options)
+        first, rest = options.pop("groups", ({}, {}))
+        optimizer = getattr(optim, name)([{"params": ps[:1], **first}, {"params": ps[1:], **rest}], **options)
         for t in range(STEPS):
             for i, p in enumerate(ps):
                 p.grad = None if t == 2 and i == 1 else ol.tensor(hard(draw, tuple(p.shape), dtype))
