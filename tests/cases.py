@@ -39,6 +39,13 @@ CONFIGURATIONS = {  # torch's own, with which it tests its optimizers on the CPU
         *[{**WD, "momentum_decay": 6e-3, "decoupled_weight_decay": True}, {**WD, **MAX}],
     ],
     "RAdam": [{}, {"lr": 2e-3}, {"eps": 1e-6}, WD, {**WD, "decoupled_weight_decay": True}, {**WD, **MAX}],
+    "SparseAdam": [{}, {"lr": 0.01}, {"lr": Lr(0.001)}, MAX],
+    "Adafactor": [{}, {"lr": 0.01, **WD}, {**WD, **MAX}, {"beta2_decay": -1.0}, {"d": 1.5}],
+    "Muon": [
+        *[{}, {"lr": 0.01}, {"lr": Lr(0.001)}, {"weight_decay": 0.2}, {"momentum": 0.8}, {"ns_steps": 6}],
+        {"ns_coefficients": (3.4, -4.7, 2.0)},
+    ],
+    "LBFGS": [{}, {"lr": 0.01}, {"lr": Lr(0.001)}, {"tolerance_grad": 1e-6}, {"line_search_fn": "strong_wolfe"}],
 }
 EXTRAS = {  # ours, run on the first problem alone
     "SGD": [
@@ -69,11 +76,15 @@ EXTRAS = {  # ours, run on the first problem alone
     "Adamax": [{"betas": (0.5, 0.9)}],
     "NAdam": [{"betas": (0.8, 0.99)}],
     "RAdam": [{"betas": (0.9, 0.9)}, {"betas": (0.9, 0.5)}],
+    "SparseAdam": [{"lr": 0.1, "betas": (0.5, 0.9), "eps": 1e-3}],
+    "Adafactor": [{"eps": (1e-8, 1e-2)}, {"lr": Lr(0.5), **WD}, {"lr": 0.5, "foreach": True}],
+    "Muon": [{"adjust_lr_fn": "match_rms_adamw"}, {"nesterov": False}, {"adjust_lr_fn": "original", "momentum": 0.3}],
+    "LBFGS": [{"history_size": 3}, {"max_iter": 5}, {"max_eval": 7}, {"lr": 0.5, "line_search_fn": "strong_wolfe"}],
 }
 OPTIMIZERS = {name: [*rows, *EXTRAS.get(name, [])] for name, rows in CONFIGURATIONS.items()}
-PROBLEMS = dict.fromkeys(
+PROBLEMS = dict.fromkeys(  # those of oracle.PROBLEMS that each runs on
     OPTIMIZERS, ("gradients", "rosenbrock", "linear")
-)  # those of oracle.PROBLEMS that each runs on
+) | {"SparseAdam": ("rows",), "Muon": ("matrices", "plane"), "LBFGS": ("rosenbrock", "linear", "network")}
 
 
 def flat(table):

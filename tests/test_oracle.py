@@ -17,8 +17,14 @@ ROUNDED = ("mu_product", "eta", "mu")
 
 
 def tolerance(name, options, precision):
-    """In mixed precision torch computes what depends on those numbers, or on Adam's options given as tensors, in float32."""
-    tensors = name == "Adam" and any(isinstance(value, (Lr, Betas)) for value in options.values())
+    """In mixed precision torch computes in float32 what depends on those numbers, or on Adam's or Adafactor's tensors.
+
+    L-BFGS divides by differences of gradients, and one step's
+    rounding turns the next direction. Muon's X is equal to the bit at these sizes, rounded to bfloat16 though it is.
+    """
+    if name == "LBFGS":
+        return 1e-8
+    tensors = name in ("Adam", "Adafactor") and any(isinstance(value, (Lr, Betas)) for value in options.values())
     return 1e-5 if precision == "mixed" and (tensors or name in ("NAdam", "ASGD")) else TOLERANCE[precision]
 
 
