@@ -166,11 +166,18 @@ def from_numpy(ndarray: np.ndarray) -> Tensor:
 
 
 def sparse_coo_tensor(
-    indices: Any, values: Any, size: Any = None, *, dtype: Any = None, requires_grad: bool = False
+    indices: Any,
+    values: Any,
+    size: Any = None,
+    *,
+    dtype: Any = None,
+    requires_grad: bool = False,
+    check_invariants: bool | None = None,
 ) -> Tensor:
     """A tensor that is zero but for ``values[k]`` at ``indices[:, k]``. 由坐标与数值新建稀疏张量。
 
     indices: (sparse_dim, nnz) of integers. values: (nnz, ...). size: by default the smallest that holds them.
+    check_invariants: accepted for torch's sake; what is given is always checked.
     """
     places = tensor(indices)._array
     array = tensor(values, dtype=dtype)._array

@@ -116,13 +116,12 @@ def rows(torch, dtype):
     """Sparse gradients: three rows of five, some of them twice; no row at t = 5, no gradient at t = 3."""
     draw = np.random.RandomState(4)
     p = torch.tensor(draw.standard_normal((5, 2)).astype(dtype), requires_grad=True)
-    if hasattr(torch, "sparse"):
-        torch.sparse.check_sparse_tensor_invariants.enable()  # else torch warns that it does not check
 
     def advance(optimizer, t):
         at, values = draw.randint(0, 5, (1, 3)), draw.standard_normal((3, 2)).astype(dtype)
         n = 0 if t == 5 else 3
-        p.grad = None if t == 3 else torch.sparse_coo_tensor(torch.tensor(at[:, :n]), torch.tensor(values[:n]), (5, 2))
+        g = torch.sparse_coo_tensor(torch.tensor(at[:, :n]), torch.tensor(values[:n]), (5, 2), check_invariants=True)
+        p.grad = None if t == 3 else g
         optimizer.step()
 
     return [p], advance
