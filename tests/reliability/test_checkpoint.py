@@ -246,10 +246,12 @@ def _umask():
 def test_a_device_is_written_not_replaced(tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    writer = threading.Thread(target=optimlab.save, args=([1, 2], pipe), daemon=True)
-    writer.start()
-    assert optimlab.load(pipe) == [1, 2] and pipe.is_fifo()
-    writer.join()
+    found = []
+    reader = threading.Thread(target=lambda: found.append(optimlab.load(pipe)), daemon=True)
+    reader.start()
+    optimlab.save([1, 2], pipe)
+    reader.join(timeout=30)
+    assert found == [[1, 2]] and pipe.is_fifo()
 
 
 def test_wrong_targets(tmp_path):
@@ -363,7 +365,8 @@ def test_plain_safetensors_files(tmp_path):
     for name, value in found.items():
         is_tensor = np.dtype(name) in optimlab.checkpoint.DTYPES
         assert isinstance(value, optimlab.Tensor if is_tensor else np.ndarray)
-        assert same(value.numpy() if is_tensor else value, arrays[name])
+        array = value.numpy() if is_tensor else value
+        assert same(array, arrays[name]) and array.flags.owndata and array.flags.writeable
 
 
 def test_recipe_for_files_of_torch(tmp_path, monkeypatch):

@@ -233,3 +233,10 @@ def test_a_file_that_grows_while_it_is_read(tmp_path):
 
     with pytest.raises(CheckpointError, match="something was added"):
         optimlab.load(Growing(SMALL))
+
+
+def test_a_header_longer_than_what_is_read():
+    text = json.dumps(GOOD).encode()
+    assert _decode(raw(text + b" " * (MAX_HEADER - len(text)), EIGHT))["w"].tolist() == [0, 0]
+    with pytest.raises(CheckpointError, match="at most 16777216 are read"):
+        _decode(raw(text + b" " * (MAX_HEADER + 1 - len(text)), EIGHT))
