@@ -6,10 +6,10 @@ import pickle
 import sys
 import warnings
 
-import latex
 import numpy as np
 import pytest
 
+import latex
 import optimlab as ol
 from optimlab import optim
 from optimlab.lab.problems import BEALE, HIMMELBLAU, ROSENBROCK, quadratic

@@ -4,10 +4,10 @@ import copy
 import math
 import pickle
 
-import latex
 import numpy as np
 import pytest
 
+import latex
 import optimlab as ol
 from optimlab import optim
 from optimlab.optim.matrix import bfloat16, lerp, newton_schulz, rms

@@ -6,8 +6,8 @@ import subprocess
 import sys
 import threading
 import tracemalloc
+import warnings
 from collections import OrderedDict, defaultdict, namedtuple
-from copy import deepcopy
 from enum import IntEnum
 from pathlib import Path
 
@@ -20,10 +20,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 import optimlab
-from cases import OPTIMIZERS, SCHEDULES, flat, label
+from cases import OPTIMIZERS, flat, label
 from checkpoints import DTYPE_NAMES, GOLDEN, everything, same, small_files, to_bytes, training
 from optimlab.checkpoint import RECIPE, CheckpointError
-from oracle import as_given, default_dtype
+from oracle import as_given
+from schedules import SCHEDULES, default_dtype, rates, schedule_begin, schedule_step
 
 # ---- what comes back
 
@@ -148,7 +149,9 @@ def test_true_however_it_is_stored():
 # ---- state dicts
 
 
-@pytest.mark.parametrize(("name", "options"), [pytest.param(*case, id=label(*case)) for case in flat(OPTIMIZERS)])
+@pytest.mark.parametrize(
+    ("name", "options"), [pytest.param(*case, id=label(*case)) for case in flat(OPTIMIZERS) if "groups" not in case[1]]
+)
 def test_states_of_optimizers(name, options):
     draw = np.random.RandomState(0)
     ends = []
@@ -171,26 +174,23 @@ def test_states_of_optimizers(name, options):
     assert ends[0].tobytes() == ends[1].tobytes()
 
 
-@pytest.mark.parametrize(("name", "arguments"), [pytest.param(*case, id=label(*case)) for case in flat(SCHEDULES)])
-def test_states_of_schedules(name, arguments):
-    def begin():
-        optimizer = optimlab.optim.SGD([optimlab.zeros(1, requires_grad=True)], lr=0.5)
-        return optimizer, getattr(optimlab.optim.lr_scheduler, name)(optimizer, **deepcopy(arguments))
-
-    optimizer, schedule = begin()
-    for _ in range(3):
-        optimizer.step()
-        schedule.step()
-    saved = to_bytes([optimizer.state_dict(), schedule.state_dict()])
-    again, resumed = begin()
-    loaded = optimlab.load(io.BytesIO(saved))
-    assert same(loaded[1], schedule.state_dict())
-    again.load_state_dict(loaded[0])
-    resumed.load_state_dict(loaded[1])
-    for o, s in ((optimizer, schedule), (again, resumed)):
-        o.step()
-        s.step()
-    assert resumed.get_last_lr() == schedule.get_last_lr()
+@pytest.mark.parametrize("case", SCHEDULES, ids=str)
+def test_states_of_schedules(case):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch's own examples some step oddly
+        optimizer, schedule = schedule_begin(optimlab, case, tensor_lr=True)
+        for epoch in range(8):
+            if epoch == 3:
+                saved = [optimizer.state_dict(), schedule.state_dict()]
+                loaded = optimlab.load(io.BytesIO(to_bytes(saved)))
+                assert same(loaded, saved)
+                again, resumed = schedule_begin(optimlab, case, tensor_lr=True)
+                again.load_state_dict(loaded[0])
+                resumed.load_state_dict(loaded[1])
+            schedule_step(optimizer, schedule, case, epoch)
+            if epoch >= 3:
+                schedule_step(again, resumed, case, epoch)
+                assert rates(again) == rates(optimizer)
 
 
 # ---- files
