@@ -7,10 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import bits
 import numpy as np
 import pytest
 
+import bits
 from cases import label
 from optimlab.commit import commit
 from optimlab.optim import kernel
