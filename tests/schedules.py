@@ -22,6 +22,10 @@ class Schedule(NamedTuple):
         words += [self.optimizer] if self.optimizer != "SGD" else []
         return f"{self.name}({', '.join(words)})"
 
+    def module(self, torch):
+        """Where the class is found."""
+        return torch.optim.swa_utils if self.name == "SWALR" else torch.optim.lr_scheduler
+
     def build(self, torch, optimizer):
         """The schedule, of torch or of whoever stands for it."""
 
@@ -30,7 +34,7 @@ class Schedule(NamedTuple):
                 return [schedule.build(torch, optimizer) for schedule in value]
             return value
 
-        module = torch.optim.swa_utils if self.name == "SWALR" else torch.optim.lr_scheduler
+        module = self.module(torch)
         arguments = {key: built(value) for key, value in self.arguments.items()}
         if self.name == "ChainedScheduler":
             return module.ChainedScheduler(**arguments)

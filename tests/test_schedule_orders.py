@@ -3,6 +3,7 @@
 import copy
 import itertools
 import random
+import sys
 
 import numpy as np
 import pytest
@@ -259,3 +260,139 @@ def test_random_programs_are_torchs():
         # a cosine above the initial rate loses a digit at its foot, and what is chained with it another
         np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-15, err_msg=str([str(c) for c in cases]))
     assert compared > 130
+
+
+# ---- groups that are added later
+
+
+def add_group(optimizer, lr=0.2):
+    optimizer.add_param_group({"params": [ol.zeros(1, requires_grad=True)], "lr": lr})
+
+
+@pytest.mark.parametrize("case", SCHEDULES, ids=str)
+def test_a_group_added_later_joins_in(case):
+    optimizer = fresh([case])
+    built = case.build(ol, optimizer)
+    run(optimizer, [built], [case], range(4))
+    add_group(optimizer)
+    own_values = any(isinstance(v, list) and not isinstance(v[0], (int, S)) for v in case.arguments.values())
+    if own_values and (case.name not in ("ReduceLROnPlateau",)):
+        before = schedules.rates(optimizer), built.state_dict()
+        with pytest.raises(ValueError, match="append those of the new groups"):
+            run(optimizer, [built], [case], range(4, 5))
+        assert (schedules.rates(optimizer), built.state_dict()) == before
+        return
+    if own_values:
+        with pytest.raises(RuntimeError, match=r"number of param groups in the `optimizer` \(3\) differs"):
+            run(optimizer, [built], [case], range(4, 20))
+        return
+    run(optimizer, [built], [case], range(4, 12))
+    assert len(built.get_last_lr()) == 3
+    # and what was saved then, from a program that adds the group at once, goes on from there
+    again = fresh([case])
+    add_group(again)
+    again.load_state_dict(optimizer.state_dict())
+    late = case.build(ol, again)
+    late.load_state_dict(copy.deepcopy(built.state_dict()))
+    assert run(again, [late], [case], range(12, 20)) == run(optimizer, [built], [case], range(12, 20))
+
+
+def test_what_a_group_gets_that_is_added_later():
+    got = {}
+    for name, arguments in [
+        ("ExponentialLR", {"gamma": 0.5}),
+        ("LambdaLR", {"lr_lambda": lambda t: 0.5**t}),
+        ("CyclicLR", CYCLE),
+        ("OneCycleLR", {"max_lr": 1.0, "total_steps": 9}),
+        ("SWALR", {"swa_lr": 0.0, "anneal_epochs": 5, "anneal_strategy": "linear"}),
+    ]:
+        case = S(name, arguments)
+        optimizer = fresh([case])
+        built = case.build(ol, optimizer)
+        run(optimizer, [built], [case], range(2))
+        add_group(optimizer, lr=0.2)
+        got[name] = run(optimizer, [built], [case], range(2, 3))[0][1:]
+    assert got["ExponentialLR"][1] == [0.1, 0.9]  # goes on from its own rate
+    assert got["LambdaLR"][1][0] == pytest.approx(0.2 * 0.5**3)  # which is its initial one
+    assert got["CyclicLR"][0] == got["CyclicLR"][1]  # same bounds for all
+    assert got["OneCycleLR"][0] == got["OneCycleLR"][1]
+    assert got["SWALR"][1][0] == pytest.approx(0.2 * 2 / 3)
+
+
+# ---- changes that happen whole
+
+CHAIN = S("ChainedScheduler", {"schedulers": [S("LinearLR", {"total_iters": 3}), S("ExponentialLR", {"gamma": 0.9})]})
+INNER = S("SequentialLR", {"schedulers": [CHAIN, S("CosineAnnealingLR", {"T_max": 5})], "milestones": [2]})
+WHOLE = [
+    (S("SequentialLR", {"schedulers": [INNER, S("ConstantLR")], "milestones": [4]}), 3),
+    (S("CyclicLR", CYCLE), 2),
+    (S("ReduceLROnPlateau", {"patience": 1}, schedules.flat), 2),
+]
+
+
+class Stop(Exception):
+    """Raised where the test interrupts."""
+
+
+def traced(run, stop_at):
+    """Run it, and interrupt it at an instruction of bytecode; returns how many there were."""
+    count = 0
+
+    def trace(frame, event, arg):
+        nonlocal count
+        frame.f_trace_opcodes = True
+        if event in ("line", "opcode"):
+            count += 1
+            if count == stop_at:
+                raise Stop
+        return trace
+
+    sys.settrace(trace)
+    try:
+        run()
+    except Stop:
+        pass
+    finally:
+        sys.settrace(None)
+    return count
+
+
+@pytest.mark.parametrize(("case", "epochs"), WHOLE, ids=lambda x: getattr(x, "name", ""))
+@pytest.mark.parametrize("what", ["step", "load", "build"])
+def test_a_change_happens_whole_or_not_at_all(case, epochs, what):
+    """Interrupted at any instruction of bytecode, a step, a load or the building of a schedule has happened or has not."""
+    made = {}
+
+    def change():
+        optimizer = made["optimizer"] = fresh([case], tensor_lr=True)
+        if what == "build":  # of a composition, itself: its parts are there already
+            parts = [part.build(ol, optimizer) for part in case.arguments.get("schedulers", [])]
+            made["schedule"] = None
+            return lambda: case._replace(
+                arguments=case.arguments | {"schedulers": parts} if parts else case.arguments
+            ).build(ol, optimizer)
+        schedule = made["schedule"] = case.build(ol, optimizer)
+        run(optimizer, [schedule], [case], range(epochs))
+        if what == "load":
+            saved = copy.deepcopy(schedule.state_dict())
+            run(optimizer, [schedule], [case], range(epochs, epochs + 2))
+            return lambda: schedule.load_state_dict(saved)
+        optimizer.step()
+        return lambda: schedule.step(*(case.steps(epochs) if case.steps else ()))
+
+    def snapshot():
+        state = made["schedule"].state_dict() if made["schedule"] else {}
+        return repr((schedules.rates(made["optimizer"]), sorted(made["optimizer"].param_groups[0]), state))
+
+    step = change()
+    before = snapshot()
+    step()
+    after = snapshot()
+    assert before != after or what == "build"
+    count = traced(change(), 0)
+    points = {*random.Random(0).sample(range(1, count), 60), *range(count - 40, count)}  # all those around the commit
+    seen = []
+    for point in points:
+        traced(change(), point)
+        seen.append(snapshot())
+    assert set(seen) == {before, after}

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from optimlab.autograd import no_grad
-from optimlab.checks import Choice, Flag, Number
+from optimlab.checks import Flag, Number
 from optimlab.commit import commit
 from optimlab.creation import tensor
 from optimlab.dtype import int64
 from optimlab.nn import Module
 from optimlab.optim.lr_scheduler.base import (
+    ANNEAL,
     FALLING,
     RATE,
     LRScheduler,
@@ -63,7 +64,7 @@ class SWALR(LRScheduler):
 
     checks = {
         "anneal_epochs": ValueNumber("anneal_epochs must be equal or greater than 0, got {value}", low=0, whole=True),
-        "_anneal_strategy": Choice(tuple(FALLING)),
+        "_anneal_strategy": ANNEAL,
     }
     anneal_epochs: int
     _anneal_strategy: str
@@ -78,9 +79,6 @@ class SWALR(LRScheduler):
     ) -> None:
         is_optimizer(optimizer)
         self._swa_lrs = per_group("swa_lr", optimizer, swa_lr, RATE)
-        Choice(tuple(FALLING), "anneal_strategy must be one of 'cos' or 'linear', instead got {value}")(
-            "anneal_strategy", anneal_strategy
-        )
         self._set(anneal_epochs=anneal_epochs, _anneal_strategy=anneal_strategy)
         super().__init__(optimizer, last_epoch)
 

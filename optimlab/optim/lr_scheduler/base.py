@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from optimlab.checks import Check, Flag, MissingError, Number
+from optimlab.checks import Check, Choice, Flag, MissingError, Number
 from optimlab.optim.lr_scheduler.draft import Drafted, copy, same
 from optimlab.optim.optimizer import Optimizer
 from optimlab.tensor import Tensor
@@ -50,6 +50,7 @@ def half_cosine(t: float, end: float = 1) -> float:
 
 
 FALLING = {"cos": half_cosine, "linear": lambda t: max(0.0, 1.0 - t)}  # what is left after a share of the way
+ANNEAL = Choice(tuple(FALLING), "anneal_strategy must be one of 'cos' or 'linear', instead got {value}")
 
 
 class ValueNumber(Number):

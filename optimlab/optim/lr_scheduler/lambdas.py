@@ -50,12 +50,15 @@ class _ByFunction(LRScheduler):
         saved = state.get("lr_lambdas", [])
         if not isinstance(saved, list) or any(x is not None and not isinstance(x, dict) for x in saved):
             raise ValueError(f"lr_lambdas must be a list of dicts and None, as state_dict() returns it; got {saved!r}")
+        groups = len(self.optimizer.param_groups)
+        if len(saved) > groups:
+            raise ValueError(
+                f"Expected {groups} lr_lambdas, but got {len(saved)} in the state_dict; it is not from here"
+            )
         functions = extended("lr_lambdas", self.lr_lambdas, len(saved))
-        if len(saved) != len(functions):
-            raise ValueError(f"Expected {len(functions)} lr_lambdas, but got {len(saved)} in the state_dict")
         super()._load(state)
         self.lr_lambdas = functions
-        for function, attributes in zip(functions, saved, strict=True):
+        for function, attributes in zip(functions, saved, strict=False):
             if attributes is not None:
                 self.optimizer.later.append((vars(function).update, attributes))
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from optimlab.checks import Choice, Flag, Number
 from optimlab.optim.lr_scheduler.base import (
+    ANNEAL,
     EPOCH,
     FALLING,
     FINITE,
@@ -249,6 +250,8 @@ class CyclicLR(_Cycles):
     def _join(self, groups: list[dict[str, Any]]) -> None:
         for name in ("base_lrs", "max_lrs", *(("base_momentums", "max_momentums") if self.cycle_momentum else ())):
             setattr(self, name, extended(name, getattr(self, name), len(groups)))
+        for group, lr in zip(groups, self.base_lrs, strict=True):
+            group.setdefault("initial_lr", lr)
 
     def scale_fn(self, x: float) -> float:
         """The amplitude of cycle ``x``, or at iteration ``x``, as scale_mode says."""
@@ -315,7 +318,7 @@ class OneCycleLR(_Cycles):
         "total_steps": ValueNumber("Expected positive integer total_steps, but got {value}", low=1, whole=True),
         "epochs": ValueNumber("Expected positive integer epochs, but got {value}", low=1, whole=True),
         "steps_per_epoch": ValueNumber("Expected positive integer steps_per_epoch, but got {value}", low=1, whole=True),
-        "_anneal_func_type": Choice(tuple(FALLING)),
+        "_anneal_func_type": ANNEAL,
         "cycle_momentum": Flag(),
     }
     total_steps: int
