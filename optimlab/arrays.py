@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from optimlab.memory import keep_freed_memory
+
 Array = Any  # np.ndarray, or a Python number where an operand is one; in a derivative a tensor too
 Shape = tuple[int, ...]
 
@@ -17,6 +19,7 @@ class TensorError(ValueError, RuntimeError):
     """Tensors that do not fit together. A ValueError by nature; a RuntimeError too, because torch raises that."""
 
 
+keep_freed_memory()
 OPERATIONS: dict[str, tuple] = {}  # the table; functional.py fills it
 
 
@@ -227,6 +230,14 @@ def log_softmax(a: Array, dim: int) -> Array:
     """The logarithm of softmax."""
     shifted = shift(a, dim)
     return shifted - np.log(np.exp(shifted).sum(axis=dim, keepdims=True))
+
+
+def keep(g: Array, mask: Array) -> Array:
+    """``np.where(mask, g, 0)``; of an array on its bits, in a tenth of the time where the mask is irregular: no branches."""
+    if not isinstance(g, np.ndarray):
+        return np.where(mask, g, 0)
+    whole = np.dtype(f"i{g.itemsize}")
+    return (g.view(whole) & -mask.astype(whole)).view(g.dtype)
 
 
 def inside(g: Array, a: Array, low: Any, high: Any) -> Array:

@@ -140,6 +140,9 @@ class set_grad_enabled(_GradSwitch):
 
 LABELS = {  # torch's names, where they are not the operation's own
     "linear": "Addmm",
+    "conv2d": "Convolution",
+    "max_pool2d": "MaxPool2DWithIndices",
+    "cross_entropy": "NllLoss",
     "reshape": "View",
     "getitem": "Index",
     "log_softmax": "LogSoftmax",

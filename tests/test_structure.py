@@ -22,6 +22,7 @@ LAYERS = [
     *[
         "checks",
         "commit",
+        "memory",
         "arrays",
         "dtype",
         "hooks",
