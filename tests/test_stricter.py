@@ -220,6 +220,103 @@ def closure_does_not_step(torch):
     return refuses(lambda: made.step(lambda: made.step()), RuntimeError)
 
 
+def valley(torch, failure=None, at=0, **options):
+    """L-BFGS on Rosenbrock's valley, whose closure fails at its call number ``at``; parameter, optimizer and closure."""
+    p = leaf(torch, -1.2, 1.0)
+    made, calls = torch.optim.LBFGS([p], **options), []
+
+    def closure():
+        calls.append(0)
+        made.zero_grad()
+        loss = (1 - p[0]) ** 2 + 100 * (p[1] - p[0] ** 2) ** 2
+        loss.backward()
+        if len(calls) == at:
+            failure()
+        return loss.detach() * (float("nan") if len(calls) == at else 1)
+
+    return p, made, closure
+
+
+@trial
+def lbfgs_one_iteration_moves(torch):
+    p, made, closure = valley(torch, max_iter=1, line_search_fn="strong_wolfe")
+    for _ in range(20):
+        made.step(closure)
+    return p.tolist() != leaf(torch, -1.2, 1.0).tolist()
+
+
+@trial
+def lbfgs_rests(torch):
+    def failure():
+        raise ZeroDivisionError
+
+    p, made, closure = valley(torch, failure, 2, line_search_fn="strong_wolfe")  # the second call is the first trial
+    return refuses(lambda: made.step(closure), ZeroDivisionError) and p.tolist() == leaf(torch, -1.2, 1.0).tolist()
+
+
+@trial
+def lbfgs_finite(torch):
+    p, made, closure = valley(torch, lambda: None, 2)
+    return refuses(lambda: made.step(closure), FloatingPointError) and p.tolist() == leaf(torch, -1.2, 1.0).tolist()
+
+
+@trial
+def lbfgs_options_in_range(torch):
+    wrong = [{"max_iter": -1}, {"max_eval": 0}, {"history_size": 0}, {"line_search_fn": "wolfe"}]
+    return all(refuses(lambda o=o: torch.optim.LBFGS([leaf(torch)], **o)) for o in wrong)
+
+
+@trial
+def lbfgs_closure_without_backward(torch):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return refuses(lambda: torch.optim.LBFGS([leaf(torch)]).step(lambda: torch.zeros(())), UserWarning)
+
+
+@trial
+def adafactor_epsilon_of_each_dtype(torch):
+    moved = []
+    for dtypes in ((torch.float32, torch.float64), (torch.float64, torch.float32)):
+        ps = {dtype: leaf(torch, 1.0, 1.0, dtype=dtype) for dtype in dtypes}
+        made = torch.optim.Adafactor(list(ps.values()))
+        for p in ps.values():
+            p.grad = p.detach() * 1e-10
+        made.step()
+        moved.append(ps[torch.float64].tolist())
+    return moved[0] == moved[1]
+
+
+@trial
+def adafactor_without_elements(torch):
+    p = torch.zeros(0, requires_grad=True)
+    made = torch.optim.Adafactor([p])
+    p.grad = torch.zeros(0)
+    return not refuses(made.step, ZeroDivisionError)
+
+
+@trial
+def adafactor_foreach_with_tensors(torch):
+    made = torch.optim.Adafactor([leaf(torch), leaf(torch)], lr=torch.tensor(0.8), foreach=True)
+
+    def steps():
+        for t in range(2):
+            for i, p in enumerate(made.param_groups[0]["params"]):
+                p.grad = torch.ones(2) if t >= i else None
+            made.step()
+
+    return not refuses(steps)
+
+
+@trial
+def muon_options_in_range(torch):
+    matrix = torch.ones(2, 2).requires_grad_()
+    wrong = [{"ns_steps": 200}, {"ns_coefficients": (1.0, 2.0)}, {"momentum": 1.5}]
+    added = torch.optim.Muon([matrix])
+    return all(refuses(lambda o=o: torch.optim.Muon([matrix], **o)) for o in wrong) and refuses(
+        lambda: added.add_param_group({"params": [leaf(torch)]})
+    )
+
+
 @pytest.mark.parametrize("name", TRIALS)
 def test_true_of_optimlab(name):
     assert TRIALS[name](optimlab)

@@ -459,6 +459,7 @@ class SparseAdam(Elementwise):
     """
 
     letters = {"m": "exp_avg", "v": "exp_avg_sq"}
+    nonnegative = ("v",)
     checks = {
         "lr": Number("Invalid learning rate: {value}", low=0, above=True),
         "betas": Numbers(BETAS),

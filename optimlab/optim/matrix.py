@@ -36,6 +36,7 @@ class Planned(Optimizer):
     """
 
     letters: dict[str, str] = {}
+    nonnegative: tuple[str, ...] = ()  # letters that are means of squares
     counts_steps = False
     update: Callable[..., dict[str, Any]]
 
@@ -116,6 +117,9 @@ class Planned(Optimizer):
         state = super()._loaded_state(key, values, p, group)
         if state:
             self._check_state(f"of parameter {key!r}", state, p)
+            for name in (self.letters[letter] for letter in self.nonnegative):
+                if name in state and not (state[name]._array >= 0).all():
+                    raise ValueError(f"{name} of parameter {key!r} has a negative number or NaN; all must be >= 0")
         return state
 
 
@@ -177,6 +181,7 @@ class Adafactor(Planned):
     """
 
     letters = {"R": "row_var", "C": "col_var", "V": "variance"}
+    nonnegative = ("R", "C", "V")
     counts_steps = True
     checks: dict[str, Check] = {
         "lr": Number("Learning rate should be >= 0 but is: {value}", low=0),
