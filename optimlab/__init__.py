@@ -47,7 +47,6 @@ from optimlab.creation import (
 )
 from optimlab.dtype import (
     Size,
-    contiguous_format,
     device,
     dtype,
     finfo,
@@ -60,7 +59,6 @@ from optimlab.dtype import (
     int16,
     int32,
     int64,
-    preserve_format,
     promote_types,
     result_type,
     set_default_dtype,
