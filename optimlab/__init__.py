@@ -6,7 +6,7 @@
 from math import e, inf, nan, pi
 from typing import TYPE_CHECKING, Any
 
-from optimlab import autograd, nn, optim, testing, utils
+from optimlab import autograd, backends, cuda, nn, optim, testing, utils
 from optimlab.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from optimlab.checkpoint import CheckpointError, load, save
 from optimlab.creation import (
@@ -70,18 +70,24 @@ from optimlab.functions import (
     bincount,
     broadcast_tensors,
     cat,
+    compile,
     concat,
     concatenate,
     einsum,
+    get_num_threads,
     hstack,
     is_tensor,
     meshgrid,
     pow,
+    set_num_threads,
     stack,
+    use_deterministic_algorithms,
     vstack,
     where,
 )
+from optimlab.lending import as_torch, give_paths
 from optimlab.optim.engine import set_engine
+from optimlab.printing import set_printoptions
 from optimlab.random import Generator, default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 from optimlab.tensor import Tensor
 
@@ -93,4 +99,5 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 double, float, half, long, int, short = float64, float32, float16, int64, int32, int16
 globals().update(METHODS)  # exp, sum, reshape, …: each method of Tensor that is a function in torch
-del METHODS
+give_paths()
+del METHODS, give_paths

@@ -54,7 +54,11 @@ def _shape(size: tuple) -> tuple[int, ...]:
     """The shape from ``zeros(2, 3)`` or ``zeros((2, 3))``."""
     if len(size) == 1 and isinstance(size[0], (tuple, list)):
         size = tuple(size[0])
-    return tuple([n if type(n) is int and n >= 0 else int(_LENGTH("size", n)) for n in size])
+    if any(type(n) is int and n < 0 for n in size):
+        raise TensorError(
+            f"Trying to create tensor with negative dimension {min(size)}: {list(size)}; size: {min(size)} must be >= 0"
+        )
+    return tuple([n if type(n) is int else int(_LENGTH("size", n)) for n in size])
 
 
 def floats(dtype: Any) -> np.dtype:

@@ -6,12 +6,14 @@ torch 名下的张量函数。
 import functools
 import inspect
 import itertools
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from optimlab.arrays import TensorError
+from optimlab.checks import Number
 from optimlab.dtype import DTYPES, common
 from optimlab.operators import ALIASES, BINARY, UNARY
 from optimlab.reductions import axis_of
@@ -57,7 +59,9 @@ def _function(name: str) -> Callable:
     return function
 
 
-METHODS: dict[str, Callable] = {name: _function(name) for name in (*OF_ELEMENTS, *OF_SEVERAL, *OF_SHAPES)}
+METHODS: dict[str, Callable] = {
+    name: _function(name) for name in (*OF_ELEMENTS, *OF_SEVERAL, *OF_SHAPES) if name != "pow"
+}
 
 
 def pow(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
@@ -111,7 +115,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
                 f"stack expects each tensor to be equal size, but got {list(parts[0].shape)} at entry 0 and {list(x.shape)} "
                 f"at entry {i}"
             )
-    return cat([x.unsqueeze(dim) for x in parts], axis_of(dim, parts[0].ndim + 1))
+    return cat([x.unsqueeze(dim) for x in parts], axis_of(dim, parts[0].ndim + 1))._called("Stack")
 
 
 def hstack(tensors: Sequence[Tensor]) -> Tensor:
@@ -137,13 +141,10 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     if indexing not in ("ij", "xy"):
         raise TensorError(f"torch.meshgrid: indexing must be one of 'xy' or 'ij', but received: {indexing}")
     turned = indexing == "xy" and len(axes) > 1
-    if turned:
-        axes[:2] = axes[1::-1]
     shape = tuple(x.numel() for x in axes)
     grids = [x.reshape(*(-1 if j == i else 1 for j in range(len(axes)))).expand(shape) for i, x in enumerate(axes)]
     if turned:
         grids = [g.transpose(0, 1) for g in grids]
-        grids[:2] = grids[1::-1]
     return tuple(grids)
 
 
@@ -207,3 +208,25 @@ def is_tensor(obj: Any) -> bool:
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
     """How often 0, 1, 2, … occur among non-negative integers, or the sum of their weights. 计数。"""
     return Tensor._wrap(np.bincount(input._array, None if weights is None else weights._array, minlength))
+
+
+def get_num_threads() -> int:
+    """How many threads NumPy's library for matrices may use, as its variables say, else the processors. 线程数。"""
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        if os.environ.get(variable, "").isdecimal():
+            return int(os.environ[variable])
+    return os.cpu_count() or 1
+
+
+def set_num_threads(n: int) -> None:
+    """Nothing but the check of ``n``: NumPy's threads are set by OMP_NUM_THREADS, before its import. 线程数在导入前设定。"""
+    Number("set_num_threads expects a positive integer", low=1, whole=True)("n", n)
+
+
+def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
+    """Nothing: every operation here is deterministic. 所有运算都是确定的。"""
+
+
+def compile(model: Any = None, **options: Any) -> Any:
+    """The function or module itself: nothing is compiled here; also as a decorator with options. 不编译，原样返回。"""
+    return model if model is not None else lambda function: function

@@ -149,7 +149,11 @@ LABELS = {  # torch's names, where they are not the operation's own
     "nll_loss": "NllLoss",
     "mse_loss": "MseLoss",
     "to": "ToCopy",
+    "log1p": "Log1P",
+    "square": "Pow",
+    "norm": "LinalgVectorNorm",
 }
+GETITEM: dict[type, str] = {int: "Select", slice: "Slice", type(None): "Unsqueeze"}  # by the last index
 MATMUL: dict[tuple[int, ...], str] = {(1, 1): "Dot", (2, 1): "Mv", (2, 2): "Mm"}  # by the axes of both operands
 OVERLOADED = {"sum", "mean"}  # with an axis these are a function of their own in torch
 
@@ -187,7 +191,8 @@ class Node:
         "_versions",
         "dtype",
         "edges",
-        "name",
+        "label",
+        "operation",
         "order",
         "saved",
         "shapes",
@@ -196,7 +201,8 @@ class Node:
     _orders = count()
 
     def __init__(self, name: str, inputs: Sequence, arrays: list, edges: list, output: Any, static: dict) -> None:
-        self.name, self.edges, self.static = name, edges, static
+        self.operation, self.edges, self.static = name, edges, static
+        self.label: str | None = None  # a method that is made of several operations may name the last
         self.order = next(self._orders)  # an operation is younger than all its inputs
         self.dtype = output._array.dtype
         self.shapes = [getattr(x, "shape", ()) for x in arrays]
@@ -211,16 +217,32 @@ class Node:
                 x = x._array
             self.saved[key] = x
 
-    @property
-    def label(self) -> str:
+    def name(self) -> str:
         """torch's name for the operation, such as ``MulBackward0``."""
-        label = LABELS.get(self.name, "".join(word.capitalize() for word in self.name.split("_")))
-        if self.name == "matmul":
+        if self.label is not None:  # what a method that is made of others is called
+            return self.label
+        label = LABELS.get(self.operation, "".join(word.capitalize() for word in self.operation.split("_")))
+        overload = int(self.operation in OVERLOADED and self.static["dim"] is not None)
+        if self.operation == "matmul":
             label = MATMUL.get(tuple(map(len, self.shapes)), "Bmm")
-        return f"{label}Backward{int(self.name in OVERLOADED and self.static['dim'] is not None)}"
+        elif self.operation == "getitem":
+            index = self.static["index"]
+            parts = index if isinstance(index, tuple) else (index,)
+            used = [i for i in parts if i is not ... and not (isinstance(i, slice) and i == slice(None))]
+            label = GETITEM.get(type(used[-1]), "Index") if used else "Slice"
+        elif self.operation == "pow":
+            overload = 2 if self.edges[0] is None else int(self.edges[1] is not None)
+        return f"{label}Backward{overload}"
 
     def __repr__(self) -> str:
-        return f"<{self.label}>"
+        return f"<{self.name()}>"
+
+    @property
+    def next_functions(self) -> tuple:
+        """Where gradients go on to: for each input its operation, or for a leaf an `AccumulateGrad`; None for constants."""
+        return tuple(
+            (edge if edge is None or isinstance(edge, Node) else AccumulateGrad(edge), 0) for edge in self.edges
+        )
 
     def flow(self, g: Any, needed: set[int] | None) -> Iterator[tuple[Any, Any]]:
         """The chain rule for one operation: each edge (of those needed) with the gradient that flows along it.
@@ -236,7 +258,7 @@ class Node:
             if counter[0] != version:
                 raise RuntimeError(
                     "one of the variables needed for gradient computation has been modified by an inplace operation: "
-                    f"operand {key!r} of {self.name!r} is at version {counter[0]}; expected version {version} instead; "
+                    f"operand {key!r} of {self.operation!r} is at version {counter[0]}; expected version {version} instead; "
                     "call backward before changing it, or change a clone()"
                 )
         saved = self.saved
@@ -268,6 +290,16 @@ class Node:
         """Let go of what was saved; an operation that saved nothing can be gone through again."""
         if self._saves:
             self.saved = None
+
+
+class AccumulateGrad:
+    """The end of a gradient's way: the leaf ``variable``, whose ``grad`` it is added to. 梯度的终点：叶子张量。"""
+
+    def __init__(self, variable: Any) -> None:
+        self.variable = variable
+
+    def __repr__(self) -> str:
+        return "<AccumulateGrad>"
 
 
 def _ancestry(roots: Iterable[Any]) -> list[Node]:

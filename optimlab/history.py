@@ -179,6 +179,12 @@ class History(Base):
                     view._node, view._from = base._record(view._view[0], base, **view._view[1])._node, base._node
             view._seen = self._version[1]
 
+    def _called(self, label: str, overload: int = 0) -> Any:
+        """The tensor, its last operation on record under torch's name for the whole that it ends."""
+        if self._node is not None:
+            self._node.label = f"{label}Backward{overload}"
+        return self
+
     # ---- backward
 
     def _edge(self) -> Any:

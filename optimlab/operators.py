@@ -163,7 +163,7 @@ class Operators(Base):
             raise TensorError("torch.clamp: At least one of 'min' or 'max' must not be None")
         if not any(isinstance(bound, Operators) for bound in (min, max)):
             whole = self._array.dtype.kind != "f" and any(isinstance(bound, float) for bound in (min, max))
-            return (self.float() if whole else self)._apply("clamp", low=min, high=max)
+            return (self.float() if whole else self)._apply("clamp", low=min, high=max)._called("Clamp", 1)
         low: Any = self if min is None else self.maximum(self._like(min))
         return low if max is None else low.minimum(self._like(max))
 
@@ -185,16 +185,17 @@ class Operators(Base):
         """self + weight * (end - self), computed from the nearer end."""
         way = end - self
         if isinstance(weight, Operators):
-            return self._where(weight.abs() < 0.5, self + weight * way, end - way * (1 - weight))
-        return self + weight * way if abs(weight) < 0.5 else end - way * (1 - weight)
+            found = self._where(weight.abs() < 0.5, self + weight * way, end - way * (1 - weight))
+            return found._called("Lerp", 1)
+        return (self + weight * way if abs(weight) < 0.5 else end - way * (1 - weight))._called("Lerp")
 
     def addcmul(self, tensor1: Any, tensor2: Any, *, value: Any = 1) -> "Tensor":
         """self + value * tensor1 * tensor2."""
-        return self + (tensor1 * tensor2 if value == 1 else value * tensor1 * tensor2)
+        return (self + (tensor1 * tensor2 if value == 1 else value * tensor1 * tensor2))._called("Addcmul")
 
     def addcdiv(self, tensor1: Any, tensor2: Any, *, value: Any = 1) -> "Tensor":
         """self + value * tensor1 / tensor2."""
-        return self + (tensor1 / tensor2 if value == 1 else value * tensor1 / tensor2)
+        return (self + (tensor1 / tensor2 if value == 1 else value * tensor1 / tensor2))._called("Addcdiv")
 
     def where(self, condition: Any, other: Any) -> "Tensor":
         """Each element where the condition holds, that of ``other`` elsewhere."""
@@ -202,7 +203,7 @@ class Operators(Base):
 
     def masked_fill(self, mask: Any, value: Any) -> "Tensor":
         """``value`` where the mask holds, each element elsewhere."""
-        return self._where(mask, value, self)
+        return self._where(mask, value, self)._called("MaskedFill")
 
     # ---- in place
 

@@ -96,11 +96,11 @@ class Reductions(Base):
         n = math.prod(self._array.shape[i] for i in taken)
         total = ((self - self.mean(dim, True)) ** 2).sum(dim, keepdim)
         less = int(unbiased) if correction is None else correction
-        return total / max(n - less, 0)
+        return (total / max(n - less, 0))._called("Var")
 
     def std(self, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *, correction: Any = None) -> "Tensor":
         """The standard deviation over the axes ``dim``: the root of `var`."""
-        return self.var(dim, unbiased, keepdim, correction=correction).sqrt()
+        return self.var(dim, unbiased, keepdim, correction=correction).sqrt()._called("Std")
 
     def norm(self, p: Any = "fro", dim: Dim = None, keepdim: bool = False) -> "Tensor":
         """The p-norm over the axes ``dim``; p is 2 ("fro"), another number, or inf."""
@@ -129,7 +129,7 @@ class Reductions(Base):
             half = n // 2
             pairs = x.narrow(axis, 0, half) * x.narrow(axis, half, half)
             x = pairs._record("cat", pairs, x.narrow(axis, n - 1, 1), dim=axis) if n % 2 else pairs
-        return x if keepdim and dim is not None else x.squeeze(axis)
+        return (x if keepdim and dim is not None else x.squeeze(axis))._called("Prod", int(dim is not None))
 
     def cumsum(self, dim: int) -> "Tensor":
         """The sums of the first 1, 2, … elements along ``dim``."""
@@ -141,7 +141,8 @@ class Reductions(Base):
         top = self.detach()._apply("amax", dim=axes, keepdim=True)
         top = self._wrap(np.where(np.isfinite(top._array), top._array, 0).astype(top._array.dtype))
         total = (self - top).exp().sum(axes, True).log() + top
-        return total if keepdim else total.squeeze(axes if axes is not None else tuple(range(self._array.ndim)))
+        gone = axes if axes is not None else tuple(range(self._array.ndim))
+        return (total if keepdim else total.squeeze(gone))._called("Logsumexp")
 
     def softmax(self, dim: int, dtype: Any = None) -> "Tensor":
         """Exponentials that sum to 1 along ``dim``."""
@@ -202,14 +203,15 @@ class Reductions(Base):
                 "the 'dim' argument."
             )
         if dim is None:
-            return self._apply(f"a{name}", dim=None, keepdim=False)
+            return self._apply(f"a{name}", dim=None, keepdim=False)._called(name.capitalize(), 1)
         pair = MAX if name == "max" else MIN
         if not self._array.ndim:
             axis_of(dim, 0)
             return pair(self.clone(), self._wrap(np.zeros((), np.int64)))
         found = self._apply(f"arg{name}", dim=axis_of(dim, self._array.ndim), keepdim=True)
         values = self.gather(dim, found)
-        return pair(values, found) if keepdim else pair(values.squeeze(dim), found.squeeze(dim))
+        values, found = (values, found) if keepdim else (values.squeeze(dim), found.squeeze(dim))
+        return pair(values._called(name.capitalize()), found)
 
     def amax(self, dim: Dim = (), keepdim: bool = False) -> "Tensor":
         """The largest element over the axes ``dim``; equal ones share the gradient."""
@@ -232,7 +234,7 @@ class Reductions(Base):
     def sort(self, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
         """The elements in order along ``dim``, and where they were: (values, indices)."""
         order = self.argsort(dim, descending)
-        return SORT(self.gather(dim, order), order)
+        return SORT(self.gather(dim, order)._called("Sort"), order)
 
     def topk(self, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
         """The k largest (or smallest) elements along ``dim``, and where they are: (values, indices)."""
@@ -240,7 +242,7 @@ class Reductions(Base):
         if not 0 <= k <= n:
             raise TensorError(f"selected index k out of range; k is {k}, it must be in [0, {n}]")
         order = self.argsort(dim, largest).narrow(dim, 0, k) if self.ndim else self.argsort(dim)
-        return TOPK(self.gather(dim, order), order)
+        return TOPK(self.gather(dim, order)._called("Topk"), order)
 
     def median(self, dim: int | None = None, keepdim: bool = False) -> Any:
         """The middle element, the lower of two; with ``dim`` those along it and their places, (values, indices)."""

@@ -139,12 +139,13 @@ class Shapes(Base):
         axes = axes_of(dim, self._array.ndim)
         chosen = range(self._array.ndim) if axes is None else (axes,) if isinstance(axes, int) else axes
         shape = self._array.shape
-        return self._apply("reshape", wanted=tuple(n for i, n in enumerate(shape) if n != 1 or i not in chosen))
+        found = self._apply("reshape", wanted=tuple(n for i, n in enumerate(shape) if n != 1 or i not in chosen))
+        return found._called("Squeeze", int(axes is not None))
 
     def unsqueeze(self, dim: int) -> "Tensor":
         """The tensor with a new axis of length 1 before axis ``dim``."""
         axis, shape = axis_of(dim, self._array.ndim + 1), self._array.shape
-        return self._apply("reshape", wanted=(*shape[:axis], 1, *shape[axis:]))
+        return self._apply("reshape", wanted=(*shape[:axis], 1, *shape[axis:]))._called("Unsqueeze")
 
     def permute(self, *dims: Any) -> "Tensor":
         """The axes in another order."""
@@ -159,7 +160,7 @@ class Shapes(Base):
         i, j = axis_of(dim0, len(order)), axis_of(dim1, len(order))
         if order:
             order[i], order[j] = order[j], order[i]
-        return self._apply("permute", axes=tuple(order))
+        return self._apply("permute", axes=tuple(order))._called("Transpose")
 
     swapaxes = transpose
 
@@ -174,7 +175,7 @@ class Shapes(Base):
         """A matrix with rows and columns exchanged; a vector as it is."""
         if self._array.ndim > 2:
             raise TensorError(f"t() expects a tensor with <= 2 dimensions, but self is {self._array.ndim}D; use .mT")
-        return self.T
+        return self.T._called("T")
 
     @property
     def T(self) -> "Tensor":
@@ -242,7 +243,7 @@ class Shapes(Base):
                 f"but got split_sizes={wanted}"
             )
         starts = [sum(wanted[:i]) for i in range(len(wanted))]
-        return tuple(self.narrow(axis, at, length) for at, length in zip(starts, wanted, strict=True))
+        return tuple(self.narrow(axis, at, n)._called("Split") for at, n in zip(starts, wanted, strict=True))
 
     def chunk(self, chunks: int, dim: int = 0) -> tuple["Tensor", ...]:
         """At most ``chunks`` pieces of one length along ``dim``; the last may be shorter."""
@@ -252,7 +253,9 @@ class Shapes(Base):
 
     def unbind(self, dim: int = 0) -> tuple["Tensor", ...]:
         """The slices along ``dim``."""
-        return tuple(self.select(dim, i) for i in range(self._array.shape[axis_of(dim, self._array.ndim)]))
+        return tuple(
+            self.select(dim, i)._called("Unbind") for i in range(self._array.shape[axis_of(dim, self._array.ndim)])
+        )
 
     def gather(self, dim: int, index: "Tensor") -> "Tensor":
         """The elements at ``index`` along ``dim``: out[i, j] = self[index[i, j], j] for dim 0."""
@@ -376,6 +379,26 @@ class Conversions(Base):
         if found == self._array.dtype:
             return self.clone() if copy else self
         return self._apply("to", dtype=found)
+
+    def new_tensor(self, data: Any, *, dtype: Any = None, requires_grad: Any = False) -> Any:
+        """A new tensor with a copy of ``data``, of this tensor's dtype."""
+        values = np.array(data._array if hasattr(data, "_array") else data)
+        found = self._wrap(values.astype(self._array.dtype if dtype is None else as_numpy(dtype)))
+        return found.requires_grad_(requires_grad)
+
+    def new_full(self, size: Any, fill_value: Any, *, dtype: Any = None, **_: Any) -> Any:
+        """A new tensor of the given size, of this tensor's dtype, with every element ``fill_value``."""
+        return self.new_tensor(np.full(sizes((size,)), fill_value), dtype=dtype)
+
+    def new_zeros(self, *size: Any, dtype: Any = None, **_: Any) -> Any:
+        """A new tensor of zeros of the given size, of this tensor's dtype."""
+        return self.new_tensor(np.zeros(sizes(size)), dtype=dtype)
+
+    new_empty = new_zeros
+
+    def new_ones(self, *size: Any, dtype: Any = None, **_: Any) -> Any:
+        """A new tensor of ones of the given size, of this tensor's dtype."""
+        return self.new_tensor(np.ones(sizes(size)), dtype=dtype)
 
     def cpu(self) -> Any:
         """The tensor itself: it is in main memory."""

@@ -68,7 +68,7 @@ LAYERS = [
         "optim.lr_scheduler",
         "optim.swa_utils",
     ],
-    *["optim", "testing", "", "lab", "cli", "__main__"],
+    *["optim", "testing", "cuda", "backends", "lending", "", "lab", "cli", "__main__"],
 ]
 
 

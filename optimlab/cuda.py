@@ -1,0 +1,42 @@
+"""torch.cuda as programs ask it on a machine without a GPU. 没有 GPU 的机器上的 torch.cuda。"""
+
+from typing import Any
+
+from optimlab.dtype import check_device
+from optimlab.random import Generator
+
+
+def is_available() -> bool:
+    """False: optimlab computes on the CPU. 没有 GPU。"""
+    return False
+
+
+def device_count() -> int:
+    """0, the number of GPUs. GPU 的数目：0。"""
+    return 0
+
+
+def is_initialized() -> bool:
+    """False: there is nothing to start. 未初始化。"""
+    return False
+
+
+def current_device() -> Any:
+    """Raises, as torch's CPU build does. 没有当前 GPU。"""
+    check_device("cuda")
+
+
+def manual_seed(seed: int) -> None:
+    """Nothing but the check of ``seed``: there is no GPU whose numbers it could start. 无 GPU，不起作用。"""
+    Generator().manual_seed(seed)
+
+
+manual_seed_all = manual_seed
+
+
+def empty_cache() -> None:
+    """Nothing: there is no GPU memory. 无 GPU，不起作用。"""
+
+
+def synchronize(device: Any = None) -> None:
+    """Nothing: no GPU computes in the background. 无 GPU，不起作用。"""
