@@ -4,7 +4,6 @@ torch 名下的张量函数。
 """
 
 import functools
-import inspect
 import itertools
 import os
 from collections.abc import Callable, Sequence
@@ -48,13 +47,6 @@ def _function(name: str) -> Callable:
         result = method(input, *args, **kwargs)
         return result if out is None else out._become(result)
 
-    parameters = list(inspect.signature(method).parameters.values())
-    parameters[0] = parameters[0].replace(name="input", annotation=Tensor)
-    if "kwargs" not in [p.name for p in parameters]:
-        parameters.append(
-            inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Tensor | None)
-        )
-    function.__signature__ = inspect.signature(method).replace(parameters=parameters)  # type: ignore[attr-defined]
     function.__qualname__ = name
     return function
 

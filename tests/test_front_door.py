@@ -126,9 +126,16 @@ def test_a_machine_without_gpu():
 
 
 def test_import_is_quick():
-    """At most 0.1 s over numpy's own import on the reference machine; the limit is generous for a busy one."""
-    code = "import time, numpy; t = time.perf_counter(); import optimlab; print(time.perf_counter() - t)"
-    times = [
+    """On the reference machine numpy takes 0.1 s, and optimlab no more than that on top; a busy machine slows down both."""
+    code = """
+import time
+start = time.process_time()
+import numpy
+middle = time.process_time()
+import optimlab
+print((time.process_time() - middle) / (middle - start))
+"""
+    ratios = [
         float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout) for _ in range(3)
     ]
-    assert min(times) < 0.3
+    assert min(ratios) < 2
