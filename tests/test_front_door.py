@@ -1,6 +1,7 @@
 """optimlab under torch's name: import paths, the lent name, what programs ask of a machine without a GPU."""
 
 import importlib
+import os
 import subprocess
 import sys
 
@@ -135,7 +136,10 @@ middle = time.process_time()
 import optimlab
 print((time.process_time() - middle) / (middle - start))
 """
-    ratios = [
-        float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout) for _ in range(3)
-    ]
-    assert min(ratios) < 2
+    cached = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}  # as users have it
+
+    def ratio():
+        return float(subprocess.run([sys.executable, "-c", code], env=cached, capture_output=True, text=True).stdout)
+
+    ratio()  # compiles
+    assert min(ratio() for _ in range(3)) < 1.5
