@@ -51,7 +51,7 @@ def frame(app, pagename, templatename, context, doctree):
         other={"zh": "en", "en": "zh"}[lang],
         word=lambda key: WORDS[key][lang],
         has_math='class="math' in body,
-        has_player="lab-player" in body,
+        has_player="lab-player" in body or "lab-predict" in body,
         is_lesson=bool(re.match(r"\d\d_", pagename)),
     )
 

@@ -42,7 +42,7 @@ def draw() -> bytes:
     ax.plot(*ROSENBROCK.minima[0], "*", color="k", markersize=22, zorder=6)
     ax.set(xlim=(-1.75, 1.75), ylim=(-0.6, 1.75))
     ax.set_axis_off()
-    return plots.png(plots.Plot(ax, ALT).picture(), colors=128)
+    return plots.png(plots.Plot(ax, ALT).picture(), colors=256)
 
 
 if __name__ == "__main__":

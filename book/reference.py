@@ -15,7 +15,8 @@ from optimlab.lab.bilingual import Text
 
 CHINESE = re.compile("[\u4e00-\u9fff]")
 AREAS = {  # a page for each that there is; a name stands on the page of the innermost module that offers it
-    "optimlab": Text("张量与函数", "Tensors and functions"),
+    "optimlab": Text("函数", "Functions"),
+    "optimlab.tensor": Text("张量", "Tensors"),
     "optimlab.autograd": Text("自动微分", "Automatic differentiation"),
     "optimlab.nn": Text("神经网络", "Networks"),
     "optimlab.nn.functional": Text("神经网络的函数", "Functions of networks"),
@@ -28,6 +29,7 @@ AREAS = {  # a page for each that there is; a name stands on the page of the inn
     "optimlab.checkpoint": Text("存盘与恢复", "Saving and loading"),
     "optimlab.testing": Text("检验自己的优化器", "Testing an optimizer of your own"),
 }
+INNER = {"optimlab.tensor"}  # a page for what readers get from elsewhere; the rest of the module is no one's business
 BASES = {"optimlab.optim.elementwise.Elementwise": "optimlab.optim"}  # not exported, but what readers subclass
 
 
@@ -53,16 +55,24 @@ def _names(module: str) -> Iterator[tuple[str, Any]]:
 
 
 def pages() -> dict[str, list[tuple[str, Any]]]:
-    """Every area that there is, with the names that are documented on its page."""
+    """Every area that there is, with what is documented on its page: the name that readers write, and the thing."""
     offered = {module: list(_names(module)) for module in AREAS if _found(module)}
-    home = {_key(thing): module for module in sorted(offered, key=len) for _, thing in offered[module]}
+    home: dict[str, str] = {}
+    names: dict[str, str] = {}
+    for module in sorted(offered, key=len):
+        for name, thing in offered[module]:
+            home[_key(thing)] = module
+            names.setdefault(_key(thing), f"{module}.{name}")
     shown: dict[str, list[tuple[str, Any]]] = {}
-    for module, names in offered.items():
-        taken: set[str] = set()
-        for name, thing in names:
-            if home[_key(thing)] == module and _key(thing) not in taken and inspect.getdoc(thing):
-                taken.add(_key(thing))
-                shown.setdefault(module, []).append((name, thing))
+    for module in offered:
+        things = {_key(thing): thing for _, thing in offered[module] if home[_key(thing)] == module}
+        found = [
+            (names[key], thing)
+            for key, thing in things.items()
+            if inspect.getdoc(thing) and not (module in INNER and names[key].startswith(f"{module}."))
+        ]
+        if found:
+            shown[module] = found
     return shown
 
 
@@ -74,7 +84,7 @@ def page(module: str, found: dict[str, list[tuple[str, Any]]], lang: str, word: 
     parts = [f"# {getattr(AREAS[module], lang)}", f"`{module}`", lead]
     classes = [item for item in names if inspect.isclass(item[1])]
     for name, thing in classes + [item for item in names if not inspect.isclass(item[1])]:
-        parts.append(_entry(f"{module}.{name}", thing, lang, word, known))
+        parts.append(_entry(name, thing, lang, word, known))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -206,6 +216,8 @@ def _block(block: str, word: Callable[[str], str]) -> str:
     lines = block.splitlines()
     if block.lstrip().startswith(r"\begin"):
         return f"$$\n{inspect.cleandoc(block)}\n$$"
+    if all(line.startswith("    ") for line in lines):
+        return f"```text\n{inspect.cleandoc(block)}\n```"
     if lines[0].lstrip().startswith(">>>"):
         return f"```pycon\n{inspect.cleandoc(block)}\n```"
     if len(lines) > 1 and lines[0].endswith(":") and all(line.startswith(" ") for line in lines[1:]):

@@ -140,8 +140,9 @@ def test_the_reference_has_every_optimizer_and_schedule():
         kind = isinstance(thing, type) and issubclass(thing, optim.lr_scheduler.LRScheduler)
         if kind and not name.startswith("_"):
             assert f"{{py:class}} optimlab.optim.lr_scheduler.{name}(" in schedules
-    everywhere = [f"{name} {thing.__qualname__}" for names in found.values() for name, thing in names]
+    everywhere = [name for names in found.values() for name, _ in names]
     assert len(everywhere) == len(set(everywhere))  # each on one page
+    assert [name for name, _ in found["optimlab.tensor"]] == ["optimlab.Tensor"]
 
 
 def test_the_reference_speaks_the_language_of_its_page():
@@ -168,6 +169,7 @@ def test_docstrings_become_markdown():
     zh = reference._prose(text, "zh", word("zh"))
     assert zh[0] == "减半 `x_1`。" and "Raises ValueError." in zh[1] and "in-english" in zh[1] and "Halve" not in zh[1]
     arguments = "Arguments:\n    lr: rate,\n        >= 0.\n    a, b: two."
+    assert reference._block("    lr(t) = 2 * t", word("zh")) == "```text\nlr(t) = 2 * t\n```"
     assert reference._block(arguments, word("zh")) == "**参数**\n\n`lr`\n: rate, \\>= 0.\n\n`a, b`\n: two."
 
 

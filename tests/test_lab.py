@@ -119,6 +119,24 @@ def test_explorer_shows_what_it_computes(name):
     assert repr(explorer).startswith("explorer(") and len(repr(explorer)) < 40
 
 
+def test_a_guess_in_the_book(monkeypatch):
+    """There the reader guesses after the run: the page has buttons, and every case of the comparison."""
+    monkeypatch.setenv("OPTIMLAB_BOOK", "1")
+    question = predict.predict("<k>", ["A", "B & C"])._repr_html_()
+    assert re.findall("<button>(.*?)</button>", question) == ["A", "B &amp; C"] and 'data-guess="&lt;k&gt;"' in question
+    verdict = predict.compare("<k>", "B & C")._repr_html_()
+    assert 'data-guess="&lt;k&gt;" data-answer="B &amp; C"' in verdict
+    assert re.findall(r'data-case="(\w+)"( hidden)?', verdict) == [
+        ("none", ""),
+        ("right", " hidden"),
+        ("wrong", " hidden"),
+    ]
+    assert verdict.count("…") == 2  # the guess's place, in each language
+    monkeypatch.delenv("OPTIMLAB_BOOK")
+    assert "button" not in predict.predict("k", ["A", "B"])._repr_html_()
+    assert "结果是 A" in predict.compare("k", "A")._repr_html_()
+
+
 @pytest.mark.parametrize("colors", [128, 200])
 def test_small_pictures_keep_the_colours_of_lines(colors):
     """Every colour of the course is still there after the palette is cut, within what an eye can tell."""

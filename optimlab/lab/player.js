@@ -1,4 +1,4 @@
-// The static player: range inputs choose one of the prepared frames, a picture and a message each.
+// Loaded by the pages of the book. The static player: range inputs choose one of the prepared frames, a picture and a message each.
 for (const player of document.querySelectorAll(".lab-player")) {
   const frames = player.querySelector(".lab-frames").children;
   const inputs = [...player.querySelectorAll("input")];
@@ -15,4 +15,35 @@ for (const player of document.querySelectorAll(".lab-player")) {
   };
   for (const input of inputs) input.addEventListener("input", show);
   show();
+}
+
+// Predict, then see: what was computed stays covered until the reader has guessed, or asks to see it without.
+const verdicts = [...document.querySelectorAll(".lab-verdict")];
+for (const question of document.querySelectorAll(".lab-predict[data-guess]")) {
+  const verdict = verdicts.find((verdict) => verdict.dataset.guess === question.dataset.guess);
+  if (!verdict) continue;
+  const between = (node) => question.compareDocumentPosition(node) & 4 && !(verdict.compareDocumentPosition(node) & 4);
+  const covered = [...document.querySelectorAll(".cell_output")].filter((node) => between(node) || node.contains(verdict));
+  const skip = document.createElement("button");
+  skip.className = "lab-skip";
+  skip.textContent = document.body.dataset.skip;
+  question.append(skip);
+  for (const node of covered) node.classList.add("lab-covered");
+  const show = (choice) => {
+    for (const node of covered) node.classList.remove("lab-covered");
+    skip.remove();
+    const kind = choice === null ? "none" : choice === verdict.dataset.answer ? "right" : "wrong";
+    for (const one of verdict.children) one.hidden = one.dataset.case !== kind;
+    for (const words of verdict.querySelectorAll('[data-case="wrong"] [lang]')) {
+      words.dataset.text ??= words.textContent;
+      words.textContent = words.dataset.text.replace("…", choice);
+    }
+  };
+  skip.addEventListener("click", () => show(null));
+  for (const button of question.querySelectorAll("button:not(.lab-skip)")) {
+    button.addEventListener("click", () => {
+      for (const other of question.querySelectorAll("button")) other.setAttribute("aria-pressed", other === button);
+      show(button.textContent);
+    });
+  }
 }

@@ -212,6 +212,23 @@ def test_players(chromium, server, html, lang):
                 assert alt and bool(re.search("[\u4e00-\u9fff]", alt)) == (lang == "zh"), alt
 
 
+def test_a_guess_comes_before_the_result(chromium, server):
+    """Lesson 00 without a kernel: results are covered until the reader guesses, and the guess is compared."""
+    with window(chromium) as page:
+        show(page, f"{server}/zh/00_start_here.html")
+        question, verdict = page.locator(".lab-predict").first, page.locator(".lab-verdict").first
+        covered = page.locator(".lab-covered").count()
+        assert verdict.is_hidden() and covered >= 2
+        question.get_by_role("button", name="B", exact=True).click()
+        assert "你猜 B，结果是 C" in verdict.inner_text() and page.locator(".lab-covered").count() < covered
+        question.get_by_role("button", name="C", exact=True).click()
+        assert "猜对了：C" in verdict.inner_text() and "你猜" not in verdict.inner_text()
+        assert question.locator('[aria-pressed="true"]').all_inner_texts() == ["C"]
+        page.get_by_role("button", name="不猜了，看结果").first.click()
+        assert page.locator(".lab-verdict").nth(1).inner_text().startswith("→ 结果是")
+        assert not page.locator(".lab-covered").count()
+
+
 PLACE = """() => {
     const i = blocks.findLastIndex(block => block.getBoundingClientRect().top <= 70);
     return [i, blocks[i]?.tagName ?? null, blocks.length];
