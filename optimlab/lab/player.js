@@ -27,7 +27,7 @@ for (const question of document.querySelectorAll(".lab-predict[data-guess]")) {
   const skip = document.createElement("button");
   skip.className = "lab-skip";
   skip.textContent = document.body.dataset.skip;
-  question.append(skip);
+  verdict.closest(".cell_output").before(skip);
   for (const node of covered) node.classList.add("lab-covered");
   const show = (choice) => {
     for (const node of covered) node.classList.remove("lab-covered");
@@ -40,7 +40,7 @@ for (const question of document.querySelectorAll(".lab-predict[data-guess]")) {
     }
   };
   skip.addEventListener("click", () => show(null));
-  for (const button of question.querySelectorAll("button:not(.lab-skip)")) {
+  for (const button of question.querySelectorAll("button")) {
     button.addEventListener("click", () => {
       for (const other of question.querySelectorAll("button")) other.setAttribute("aria-pressed", other === button);
       show(button.textContent);
