@@ -15,6 +15,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import tempfile
 import tomllib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -40,6 +41,7 @@ LAB = Path(optimlab.lab.__file__).parent
 WORDS = tomllib.loads((HERE / "words.toml").read_text(encoding="utf-8"))
 SPHINX = {"zh": "zh_CN", "en": "en"}
 CELL_SECONDS = 60
+MARK = ".nojekyll"  # GitHub Pages would leave out folders with an underscore; and how a book is known
 # what MathJax needs for TeX input and HTML output, of its 15 MB
 MATHJAX = ["startup.js", "core.js", "input/tex.js", "output/chtml.js", "output/chtml/fonts", "a11y/assistive-mml.js"]
 
@@ -274,40 +276,60 @@ def clean(folder: Path) -> None:
 
 
 def build(out: Path) -> None:
-    """Build both editions into ``out``/html, from nothing."""
-    shutil.rmtree(out, ignore_errors=True)
+    """Build both editions into ``out``/html, from nothing; what was there stays until the new book is whole."""
+    if out.exists() and any(out.iterdir()) and not (out / "html" / MARK).exists():
+        raise Failure(f"{out} holds something else than a book; give --out a folder that is empty or new")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    new = Path(tempfile.mkdtemp(prefix=f"{out.name}.", dir=out.parent))
+    try:
+        make(new)
+        if out.exists():
+            shutil.rmtree(out)
+        new.rename(out)
+        out.chmod(0o755)  # a temporary folder is its owner's alone
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def make(out: Path) -> None:
+    """Both editions in an empty folder."""
     html = out / "html"
-    html.mkdir(parents=True)
+    html.mkdir()
     figures, executed = html / "figures", execute_all(cli.lessons())
     drawn, player = picture.draw(), explorers.plane().player()
-    running = {}
+    running: dict[str, subprocess.Popen[str]] = {}
+    try:
+        for lang in LANGUAGES:
+            first = front(lang, executed, drawn, player, figures)
+            sources(lang, executed, first, out / "src" / lang, figures)
+            running[lang] = start_sphinx(lang, out / "src" / lang, html)
+        for lang, process in tqdm(running.items(), desc="editions", unit="edition"):
+            said, _ = process.communicate()
+            if process.returncode:
+                raise Failure(f"Sphinx, edition {lang}:\n{said}")
+            clean(html / lang)
+    finally:
+        for process in running.values():
+            process.kill()  # after an error; one that has ended does not mind
+            process.wait()
     for lang in LANGUAGES:
-        first = front(lang, executed, drawn, player, figures)
-        sources(lang, executed, first, out / "src" / lang, figures)
-        running[lang] = start_sphinx(lang, out / "src" / lang, html)
-    for lang, process in tqdm(running.items(), desc="editions", unit="edition"):
-        said, _ = process.communicate()
-        if process.returncode:
-            raise Failure(f"Sphinx, edition {lang}:\n{said}")
-        clean(html / lang)
+        (html / lang / "notebooks").mkdir()
         for name, path in cli.lessons().items():
-            target = html / lang / "notebooks" / f"{name}.{lang}.ipynb"
-            target.parent.mkdir(exist_ok=True)
-            nbformat.write(cli.localized(path, lang), target)
-    mathjax = Path(importlib.util.find_spec("sphinx-mathjax-offline").origin).parent / "static" / "mathjax"  # type: ignore
+            nbformat.write(cli.localized(path, lang), html / lang / "notebooks" / f"{name}.{lang}.ipynb")
+    mathjax = Path(importlib.util.find_spec("sphinx-mathjax-offline").origin).parent / "static" / "mathjax"
     for name in MATHJAX:
         source, target = mathjax / name, html / "mathjax" / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(source, target, dirs_exist_ok=True) if source.is_dir() else shutil.copy(source, target)
     shutil.copytree(HERE / "start", html, dirs_exist_ok=True)
-    (html / ".nojekyll").touch()  # GitHub Pages leaves folders with an underscore out without it
+    (html / MARK).touch()
 
 
 def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
-        "--out", type=Path, default=HERE / "_build", help="folder, book/_build by default; it is emptied"
+        "--out", type=Path, default=HERE / "_build", help="folder, book/_build by default; a book there is replaced"
     )
     out = parser.parse_args().out
     try:

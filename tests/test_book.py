@@ -36,6 +36,24 @@ def test_a_cell_that_fails_ends_the_build_with_its_name(tmp_path):
     assert all(part in str(failed.value) for part in ("07_broken.ipynb", "cell 2", "on purpose", "ZeroDivisionError"))
 
 
+def test_a_build_that_fails_leaves_what_was_there(tmp_path, monkeypatch):
+    def fail(lessons):
+        raise build.Failure("a cell")
+
+    monkeypatch.setattr(build, "execute_all", fail)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years")
+    with pytest.raises(build.Failure, match="something else than a book"):
+        build.build(tmp_path / "mine")
+    (tmp_path / "book" / "html").mkdir(parents=True)
+    (tmp_path / "book" / "html" / build.MARK).touch()
+    for name in ("book", "new/er"):
+        with pytest.raises(build.Failure, match="a cell"):
+            build.build(tmp_path / name)
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {"mine/thesis.txt", f"book/html/{build.MARK}"}
+
+
 def test_an_edition_keeps_one_language(tmp_path):
     html = '<p><span lang="zh">中文</span> <span lang="en">English</span></p>'
     code = nbformat.v4.new_code_cell("show()")
