@@ -45,10 +45,10 @@ def pair(name: str, value: Any, low: int) -> tuple[int, int]:
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``input @ weight.T + bias``: (…, in) with weight (out, in) and bias (out,) gives (…, out). 线性变换。"""
-    x, w = input._array, weight._array
-    if x.ndim == 0 or x.shape[-1:] != w.shape[-1:] or x.dtype != w.dtype:
+    x, w = check_floats("input", input)._array, weight._array
+    if not x.ndim or x.shape[-1] != w.shape[-1] or x.dtype != w.dtype:
         raise TensorError(
-            f"mat1 and mat2 shapes cannot be multiplied: input is {shape_of(input)} {check_floats('input', input).dtype}; "
+            f"mat1 and mat2 shapes cannot be multiplied: input is {shape_of(input)} {input.dtype}; "
             f"its last axis must have in_features={w.shape[-1]}, and its dtype must be {weight.dtype}"
         )
     return apply("linear", input, weight) if bias is None else apply("linear", input, weight, bias)

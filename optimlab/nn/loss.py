@@ -141,6 +141,9 @@ def _check_classes(input: Tensor, target: Tensor, weight: Tensor | None, ignore_
             f"weight tensor should be defined either for all {classes} classes or no classes "
             f"but got weight tensor of shape: {list(weight.shape)}"
         )
+    low, high = numbers.min(initial=0), numbers.max(initial=0)
+    if low >= 0 and high < classes and not 0 <= ignore_index < classes:
+        return False  # nearly always
     ignored = numbers == ignore_index
     wrong = numbers[((numbers < 0) | (numbers >= classes)) & ~ignored]
     if wrong.size:
