@@ -32,6 +32,11 @@ def orders(torch, data):
     look(lambda: loader(dataset, 4))
     look(lambda: loader(dataset, 4, shuffle=True, drop_last=True))
     look(lambda: loader(dataset, 3, shuffle=True, generator=torch.Generator().manual_seed(5)))
+    for count in (None, 15, 20):  # rounds of one loader go on in its own stream
+        own = torch.Generator().manual_seed(5)
+        sampler = data.RandomSampler(dataset, num_samples=count, generator=own)
+        going_on = loader(dataset, 3, sampler=sampler, generator=own)
+        look(lambda going_on=going_on: going_on)
     look(lambda: loader(dataset, 4, sampler=data.SubsetRandomSampler([1, 4, 7, 8])))
     look(lambda: loader(dataset, 4, sampler=data.RandomSampler(dataset, replacement=True, num_samples=50)))
     look(lambda: loader(dataset, 4, sampler=data.RandomSampler(dataset, num_samples=25)))

@@ -200,7 +200,7 @@ class RandomSampler(Sampler):
         if self.replacement:
             yield from generator.integers((self.num_samples,), 0, n).tolist()
             return
-        for start in range(0, self.num_samples, max(n, 1)):
+        for start in range(0, self.num_samples + 1, max(n, 1)):  # torch draws a last order even for no more samples
             yield from generator.permutation(n)[: self.num_samples - start].tolist()
 
     def __len__(self) -> int:
