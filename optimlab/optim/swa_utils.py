@@ -13,6 +13,7 @@ from optimlab.commit import commit
 from optimlab.creation import tensor
 from optimlab.dtype import int64
 from optimlab.nn import Module
+from optimlab.nn.layers import _BatchNorm
 from optimlab.optim.lr_scheduler.base import (
     ANNEAL,
     FALLING,
@@ -267,7 +268,7 @@ def update_bn(loader: Iterable[Any], model: Module, device: Any = None) -> None:
     done. After an error statistics are as before, and so always are ``momentum`` and the training flags.
     """
     _is_module(model)
-    norms = [module for module in model.modules() if hasattr(module, "reset_running_stats")]
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     if not norms:
         return
     modules = list(model.modules())
