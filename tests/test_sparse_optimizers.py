@@ -1,6 +1,7 @@
 """Sparse gradients: SGD, Adagrad and SparseAdam move the rows that have one; the others refuse."""
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -228,6 +229,50 @@ def test_a_state_that_does_not_fit_is_refused(cls):
     other.load_state_dict(saved)
     (q,) = other.param_groups[0]["params"]
     assert {k: type(v) for k, v in other.state[q].items()} == {k: type(v) for k, v in good.items()}
+
+
+def test_saved_copied_and_pickled_it_goes_on_alike():
+    def go_on(optimizer, start, steps):
+        (p,) = optimizer.param_groups[0]["params"]
+        for t in range(start, start + steps):
+            p.grad = some_rows(t)
+            optimizer.step()
+        return p.tolist()
+
+    for cls in (SGD, Adagrad, SparseAdam):
+        straight, half, again = (cls([leaf(5, 2)], lr=0.1) for _ in range(3))
+        end = go_on(straight, 0, 6)
+        go_on(half, 0, 3)
+        again.param_groups[0]["params"][0].data = half.param_groups[0]["params"][0].detach().clone()
+        again.load_state_dict(half.state_dict())
+        for twin in (copy.deepcopy(half), pickle.loads(pickle.dumps(half)), again):
+            assert go_on(twin, 3, 3) == end
+
+
+def test_sparse_adams_state_dicts_go_both_ways():
+    torch = pytest.importorskip("torch")
+
+    def gradient(lib, t):
+        rows = some_rows(t)
+        i, v = rows._indices().numpy(), rows._values().numpy()
+        return lib.sparse_coo_tensor(lib.tensor(i), lib.tensor(v), (5, 2), check_invariants=True)
+
+    for there, here in ((torch, ol), (ol, torch)):
+        p = there.tensor(leaf(5, 2).detach().numpy(), requires_grad=True)
+        first = there.optim.SparseAdam([p])
+        for t in range(4):
+            p.grad = gradient(there, t)
+            first.step()
+        saved = first.state_dict()
+        q = here.tensor(p.detach().numpy().copy(), requires_grad=True)
+        second = here.optim.SparseAdam([q])
+        state = {k: here.tensor(v.numpy()) if hasattr(v, "numpy") else v for k, v in saved["state"][0].items()}
+        second.load_state_dict({"state": {0: state}, "param_groups": saved["param_groups"]})
+        assert [type(v) is int for v in second.state[q].values()] == [True, False, False]
+        for t in range(4, 8):
+            p.grad, q.grad = gradient(there, t), gradient(here, t)
+            first.step(), second.step()
+        np.testing.assert_allclose(p.detach().numpy(), q.detach().numpy(), rtol=1e-13)
 
 
 def test_a_gradient_of_another_dtype_or_shape_is_refused():
