@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 import optimlab
-from cases import OPTIMIZERS, flat, label
+from cases import OPTIMIZERS, PROBLEMS, flat, label
 from checkpoints import DTYPE_NAMES, GOLDEN, everything, same, small_files, to_bytes, training
 from optimlab.checkpoint import RECIPE, CheckpointError
 from oracle import as_given
@@ -149,9 +149,12 @@ def test_true_however_it_is_stored():
 # ---- state dicts
 
 
-@pytest.mark.parametrize(
-    ("name", "options"), [pytest.param(*case, id=label(*case)) for case in flat(OPTIMIZERS) if "groups" not in case[1]]
-)
+WITH_MATRICES = [
+    case for case in flat(OPTIMIZERS) if "groups" not in case[1] and {"gradients", "matrices"} & set(PROBLEMS[case[0]])
+]
+
+
+@pytest.mark.parametrize(("name", "options"), [pytest.param(*case, id=label(*case)) for case in WITH_MATRICES])
 def test_states_of_optimizers(name, options):
     draw = np.random.RandomState(0)
     ends = []
