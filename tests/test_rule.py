@@ -245,9 +245,23 @@ def test_what_is_shown():
     assert r"v_{t} &\leftarrow g_{t}" in optim.SGD.rule.latex(t=1, momentum=0.9)
 
 
-@pytest.mark.parametrize("cls", RULES)
-def test_docstring_has_the_formula(cls):
-    assert cls.rule.latex(**cls.shown).splitlines()[1] in cls.__doc__
+@pytest.mark.parametrize("cls", [*RULES, optim.AdamW])
+def test_docstring_is_complete(cls):
+    """The formula; each argument of the signature, in its order; each key of the state; each part of the text."""
+    doc = inspect.getdoc(cls)
+    assert cls.rule.latex(**cls.shown) in doc and "{" not in re.sub(r"\\begin.*?\\end\{aligned\}", "", doc, flags=re.S)
+    listed = re.findall(r"^    ([\w, ]+): ", doc.partition("Arguments:")[2].partition("State:")[0], re.M)
+    names = [name for line in listed for name in line.split(", ")]
+    assert sorted(names) == sorted(inspect.signature(cls).parameters)
+    assert cls is optim.AdamW or all(f'"{key}"' in doc for key in [*cls.letters.values(), *cls.numbers.values()])
+    for part in ("Update", "Arguments:", "State:", "Raises", "torch and the paper:", "Source", ">>> "):
+        assert part in doc, part
+
+
+def test_all_rules_are_short():
+    lines = [line for cls in RULES for line in inspect.getsource(cls.rule.function).splitlines()[1:]]
+    lines += inspect.getsource(elementwise.decay).splitlines()
+    assert len(lines) <= 110, len(lines)
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ WORDS = {  # what docstrings say of what is the same in every class; {name} in a
     "weight_decay": "weight_decay: λ, >= 0; adds λp to the gradient (an L2 penalty of λ/2 · p²).",
     "maximize": "maximize: climb instead of descending; turns the gradient round before anything else.",
     "differentiable": "differentiable: let gradients flow through the step.",
-    "step": '``state[p]["step"]``, the number of steps as a 0-d tensor of the default dtype',
+    "step": '``state[p]["step"]``, 0-d, the number of steps',
     "raises": "Raises TypeError for an argument of a wrong kind, ValueError for one out of range.",
 }
 
