@@ -47,6 +47,7 @@ from optimlab.creation import (
 )
 from optimlab.dtype import (
     Size,
+    contiguous_format,
     device,
     dtype,
     finfo,
@@ -59,6 +60,7 @@ from optimlab.dtype import (
     int16,
     int32,
     int64,
+    preserve_format,
     promote_types,
     result_type,
     set_default_dtype,

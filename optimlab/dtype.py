@@ -34,6 +34,9 @@ int64, int32, int16, int8 = dtype("int64"), dtype("int32"), dtype("int16"), dtyp
 uint8, bool_ = dtype("uint8"), dtype("bool")
 DTYPES = {d.numpy: d for d in (float32, float64, float16, int64, int32, int16, int8, uint8, bool_)}
 
+# what torch's functions take as memory_format; arrays here are laid out as NumPy likes
+contiguous_format, preserve_format = "torch.contiguous_format", "torch.preserve_format"
+
 KINDS = "biuf"  # bool < int < float: the higher kind decides
 _default = float32
 

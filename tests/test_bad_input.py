@@ -300,6 +300,65 @@ def test_load_state_dict(state, wanted, text):
     assert snapshot(optimizer) == before
 
 
+ELEMENTWISE = {  # with options that give all of the state
+    "SGD": {"momentum": 0.9},
+    "ASGD": {},
+    "Rprop": {},
+    "Adagrad": {},
+    "Adadelta": {},
+    "RMSprop": {"momentum": 0.9, "centered": True},
+    "Adam": {"amsgrad": True},
+    "AdamW": {},
+    "Adamax": {},
+    "NAdam": {},
+    "RAdam": {},
+}
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_load_state_dict_of_every_optimizer(name):
+    """Each key of the state: missing, of another shape, of a wrong kind, not a number it can be; then other optimizers'."""
+    cls = getattr(optim, name)
+    optimizer = opt(cls, **ELEMENTWISE[name])
+    before = snapshot(optimizer)
+    state, [group] = optimizer.state_dict()["state"][0], optimizer.state_dict()["param_groups"]
+
+    def load(changed, **options):
+        optimizer.load_state_dict({"state": {0: changed}, "param_groups": [group | options]})
+
+    count = 0
+    for key, value in state.items():
+        number, signed = value.dim() == 0, key in ("momentum_buffer", "exp_avg", "grad_avg", "prev", "ax")
+        wrong = [({k: v for k, v in state.items() if k != key}, ValueError, key)] if name != "SGD" else []
+        wrong += [(state | {key: x}, TypeError, key) for x in ("x", None, [1.0, 2.0]) if name != "SGD" or x is not None]
+        wrong += [(state | {key: ol.ones(3)}, ValueError, key)]
+        wrong += [(state | {key: ol.full_like(value, x)}, ValueError, ">= 0") for x in (-1.0, NAN) if not signed]
+        wrong += [(state | {key: x}, ValueError, ">= 0") for x in (INF,) if number]
+        for changed, error, word in wrong:
+            refused(error, (word,), lambda changed=changed: load(changed))
+            count += 1
+        load(state | {key: value.item() if number else value.numpy()})  # numbers and arrays are welcome
+    assert count >= 3 * len(state)
+    for option in ("lr", "eps", "momentum", "betas", "alpha", "rho", "etas"):
+        for value, error in ((-1, (ValueError, TypeError)), ("x", TypeError), (NAN, (ValueError, TypeError))):
+            if option in group:
+                with pytest.raises(error, match=option):
+                    load(state, **{option: value})
+    for other in ELEMENTWISE:
+        theirs = opt(getattr(optim, other), **ELEMENTWISE[other]).state_dict()
+        # a dictionary does not say whose it is: what has all options and state of another passes for it
+        if other != name and (name, other) not in {
+            ("Adam", "AdamW"),
+            *(("RAdam", x) for x in ("Adam", "AdamW", "NAdam")),
+        }:
+            with pytest.raises(ValueError, match=r"it is not from|lacks|has no|belongs in"):
+                optimizer.load_state_dict(theirs)
+    assert snapshot(optimizer) == before
+    load(state | {"note": 3}, name="head", betas=[0.5, 0.75] if "betas" in group else None)
+    kept = optimizer.param_groups[0]
+    assert kept["name"] == "head" and kept["betas"] == ((0.5, 0.75) if "betas" in group else None)
+
+
 def wrong_gradient(p):
     p._grad = ol.ones(3)
 

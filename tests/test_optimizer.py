@@ -213,6 +213,7 @@ def test_an_optimizer_in_torchs_style():
                     p.add_(p.grad / p.grad.abs(), alpha=-group["lr"])
 
     class Counted(SignDescent):
+        @optim.Optimizer.profile_hook_step
         def step(self, closure=None):
             return super().step(closure)
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import optimlab
-from cases import CONFIGURATIONS, EXTRAS, label
+import oracle
+from cases import CONFIGURATIONS, EXTRAS, PROBLEMS, label
 from oracle import as_given, default_dtype
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
@@ -24,41 +25,41 @@ def converted(value, to):
     return type(value)(converted(item, to) for item in value) if isinstance(value, (list, tuple)) else value
 
 
-def run(lib, optimizer, ps, gradients):
-    for group in gradients:
-        for p, g in zip(ps, group, strict=True):
-            p.grad = lib.tensor(g)
-        optimizer.step()
-
-
 @pytest.mark.parametrize("one_way", [True, False], ids=["from torch", "to torch"])
 @pytest.mark.parametrize(("name", "options"), ROWS, ids=[label(*row) for row in ROWS])
 def test_it_goes_on_as_it_would_have(name, options, one_way):
+    """Five steps with one, then its state dict in the other: the same five steps follow."""
     there, here = (torch, optimlab) if one_way else (optimlab, torch)
-    draw = np.random.RandomState(3)
-    gradients = [[draw.standard_normal((4, 3)), draw.standard_normal(4)] for _ in range(10)]
     with default_dtype(torch, "float64"), default_dtype(optimlab, "float64"):
 
-        def begin(lib, values, **given):
-            ps = [lib.tensor(np.array(v), requires_grad=True) for v in values]
-            groups = [{"params": ps[:1]}, {"params": ps[1:], "lr": 0.2}]
-            return getattr(lib.optim, name)(groups, **given), ps
+        def begin(lib, **given):
+            ps, advance = oracle.PROBLEMS[PROBLEMS[name][0]](lib, "float64")
+            optimizer = getattr(lib.optim, name)(ps, **given)
+            for t in range(1, 6):
+                advance(optimizer, t)
+            return ps, advance, optimizer
 
-        first, ps = begin(there, [np.ones((4, 3)), np.ones(4)], **as_given(there, options))
-        run(there, first, ps, gradients[:5])
+        ps, first_on, first = begin(there, **as_given(there, options))
+        qs, second_on, _ = begin(here)
         saved = first.state_dict()
-        second, qs = begin(here, [p.detach().numpy() for p in ps])
+        with here.no_grad():
+            for p, q in zip(ps, qs, strict=True):
+                q.copy_(here.tensor(p.detach().numpy()))
+        second = getattr(here.optim, name)(qs)
         second.load_state_dict(converted(saved, here))
         assert list(second.state_dict()["param_groups"][0]) == list(saved["param_groups"][0])
         for key, state in saved["state"].items():
             loaded = second.state_dict()["state"][key]
             assert list(loaded) == list(state)
-            assert {str(v.dtype) for v in loaded.values()} == {str(v.dtype) for v in state.values()}
-        run(there, first, ps, gradients[5:])
-        run(here, second, qs, gradients[5:])
+            assert [str(getattr(v, "dtype", 0)) for v in loaded.values()] == [
+                str(getattr(v, "dtype", 0)) for v in state.values()
+            ]
+        for t in range(6, 11):
+            first_on(first, t)
+            second_on(second, t)
     for p, q in zip(ps, qs, strict=True):
         # the tolerance of the trajectories: ulps of torch's fused operations, over five steps
-        np.testing.assert_allclose(q.detach().numpy(), p.detach().numpy(), rtol=1e-12)
+        np.testing.assert_allclose(q.detach().numpy(), p.detach().numpy(), rtol=1e-11)
 
 
 def lion(torch, decorate):
@@ -152,7 +153,7 @@ def test_an_optimizer_in_torchs_style(decorate):
         np.testing.assert_allclose(ours, theirs, rtol=1e-13)
 
 
-@pytest.mark.parametrize("name", CONFIGURATIONS)
+@pytest.mark.parametrize("name", [name for name in CONFIGURATIONS if "gradients" in PROBLEMS[name]])
 def test_numbers_that_are_none(name):
     """NaN and Inf in one element of a gradient: the parameter's element becomes what torch makes of it, the others move on."""
     wrong = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-300, 1.0])
