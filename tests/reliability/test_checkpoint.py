@@ -156,23 +156,35 @@ WITH_MATRICES = [
 
 @pytest.mark.parametrize(("name", "options"), [pytest.param(*case, id=label(*case)) for case in WITH_MATRICES])
 def test_states_of_optimizers(name, options):
-    draw = np.random.RandomState(0)
+    """Stopped, saved and begun anew, they go on as if nothing had happened."""
+
+    def begin(w):
+        return getattr(optimlab.optim, name)([w], **as_given(optimlab, options))
+
     ends = []
     with default_dtype(optimlab, "float64"):
         for stop in (None, 2):
-            draw.seed(0)
-            w = optimlab.tensor(draw.standard_normal((2, 3)), requires_grad=True)
-            optimizer = getattr(optimlab.optim, name)([w], **as_given(optimlab, options))
+            targets = np.random.RandomState(0).standard_normal((4, 2, 3))
+            w = optimlab.zeros(2, 3, requires_grad=True)
+            optimizer = begin(w)
             for t in range(4):
                 if t == stop:
                     saved = to_bytes({"w": w.detach(), "optimizer": optimizer.state_dict()})
-                    assert same(optimlab.load(io.BytesIO(saved))["optimizer"], optimizer.state_dict())
-                    state = optimlab.load(io.BytesIO(saved))
-                    w = state["w"].requires_grad_()
-                    optimizer = getattr(optimlab.optim, name)([w], **as_given(optimlab, options))
-                    optimizer.load_state_dict(state["optimizer"])
-                w.grad = optimlab.tensor(draw.standard_normal((2, 3)))
-                optimizer.step()
+                    loaded = optimlab.load(io.BytesIO(saved))
+                    assert same(loaded["optimizer"], optimizer.state_dict())
+                    w = loaded["w"].requires_grad_()
+                    optimizer = begin(w)
+                    optimizer.load_state_dict(loaded["optimizer"])
+
+                def closure(w=w, target=targets[t]):
+                    w.grad = None
+                    loss = ((w - optimlab.tensor(target)) ** 2).sum()
+                    loss.backward()
+                    if name == "SparseAdam":
+                        w.grad = w.grad.to_sparse()
+                    return loss
+
+                optimizer.step(closure)
             ends.append(w.detach().numpy())
     assert ends[0].tobytes() == ends[1].tobytes()
 
@@ -194,6 +206,23 @@ def test_states_of_schedules(case):
             if epoch >= 3:
                 schedule_step(again, resumed, case, epoch)
                 assert rates(again) == rates(optimizer)
+
+
+def test_states_of_modules(tmp_path):
+    def begin():
+        optimlab.manual_seed(0)
+        conv, norm = optimlab.nn.Conv2d(1, 2, 3), optimlab.nn.BatchNorm2d(2)
+        return optimlab.nn.Sequential(conv, norm, optimlab.nn.Flatten(), optimlab.nn.Linear(8, 3))
+
+    net, again = begin(), begin()
+    for _ in range(2):
+        net(optimlab.randn(5, 1, 4, 4))  # moves the running averages
+    optimlab.save(net.state_dict(), tmp_path / "net.safetensors")
+    state = optimlab.load(tmp_path / "net.safetensors")
+    assert same(state, net.state_dict()) and state["1.num_batches_tracked"].item() == 2
+    assert str(again.load_state_dict(state)) == "<All keys matched successfully>"
+    x = optimlab.randn(3, 1, 4, 4)
+    assert same(again.eval()(x).detach(), net.eval()(x).detach())
 
 
 # ---- files
