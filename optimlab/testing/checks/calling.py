@@ -18,7 +18,7 @@ def gives_back_the_loss(make: Make) -> Any:
 
 @check
 def gives_back_nothing_without_closure(make: Make) -> Any:
-    """``step()`` returns None."""
+    """Without a closure ``step()`` returns None: there is no loss to give back."""
     optimizer = pair(make)
     for p in parameters(optimizer):
         give(p)
@@ -91,7 +91,7 @@ def hooks_run_around_it(make: Make) -> Any:
 
 @check
 def zero_grad_forgets(make: Make) -> Any:
-    """``zero_grad()`` sets every grad to None."""
+    """``zero_grad()`` sets every grad to None, so that a parameter that takes no part in a step keeps still."""
     optimizer = pair(make)
     walk(optimizer)
     optimizer.zero_grad()
@@ -100,7 +100,7 @@ def zero_grad_forgets(make: Make) -> Any:
 
 @check
 def zero_grad_can_write_zeros(make: Make) -> Any:
-    """``zero_grad(set_to_none=False)`` leaves zeros."""
+    """``zero_grad(set_to_none=False)`` leaves zeros, written into the gradients that are there."""
     optimizer = pair(make)
     walk(optimizer)
     optimizer.zero_grad(set_to_none=False)
@@ -109,7 +109,7 @@ def zero_grad_can_write_zeros(make: Make) -> Any:
 
 @check
 def zero_grad_moves_nothing(make: Make) -> Any:
-    """``zero_grad`` changes no parameter."""
+    """``zero_grad`` changes no parameter: it forgets gradients, and only ``step`` moves."""
     optimizer = pair(make)
     before = walk(optimizer)
     optimizer.zero_grad()
