@@ -54,6 +54,7 @@ LAYERS = [
         "optim.program",
         "optim.kernel",
         "optim.engine",
+        "optim.groups",
         "optim.optimizer",
         "optim._stateless",
         "optim.rows",

@@ -4,8 +4,9 @@
 """
 
 import functools
+import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, ValuesView
 from copy import deepcopy
 from itertools import chain
 from typing import Any, TypeAlias
@@ -15,6 +16,13 @@ from optimlab.checks import Check, MissingError
 from optimlab.hooks import RemovableHandle, add_hook
 from optimlab.operators import shape_of
 from optimlab.optim.engine import commit
+from optimlab.optim.groups import (
+    UNORDERED,
+    parameters,
+    refuse_misspelt,
+    refuse_shared_memory,
+    refuse_what_cannot_move,
+)
 from optimlab.tensor import Tensor
 
 ParamsT: TypeAlias = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
@@ -122,7 +130,11 @@ class Optimizer:
         self.defaults = dict(defaults)
         self.state: dict[Any, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
+        if isinstance(params, (set, frozenset)):
+            raise TypeError(UNORDERED)
         groups = list(params)
+        if isinstance(params, ValuesView) and not any(getattr(p, "requires_grad", True) for p in groups):
+            raise ValueError("params are the values of a state_dict(), detached copies; pass model.parameters()")
         if not groups:
             raise ValueError(
                 "optimizer got an empty parameter list; a generator such as model.parameters() is empty after one use"
@@ -169,9 +181,6 @@ class Optimizer:
         if "params" not in param_group:
             raise MissingError(f"param_group has no 'params'; its keys are {', '.join(map(repr, param_group))}")
         group = self._checked_group(param_group)
-        known = {id(p) for other in self.param_groups for p in other["params"]}
-        if any(id(p) in known for p in group["params"]):
-            raise ValueError("some parameters appear in more than one parameter group; give each to one group")
         if self.param_groups and ("param_names" in self.param_groups[0]) != ("param_names" in group):
             word = "without" if "param_names" not in group else "with"
             raise ValueError(
@@ -182,26 +191,10 @@ class Optimizer:
 
     def _checked_group(self, given: dict[str, Any]) -> dict[str, Any]:
         """A complete group made from ``given``, or an error; ``given`` itself is left alone."""
-        params = given["params"]
-        if isinstance(params, set):
-            raise TypeError(
-                "optimizer parameters need to be organized in ordered collections, but the ordering of tensors in sets "
-                "will change between runs. Please use a list instead."
-            )
-        if not isinstance(params, (Tensor, Iterable)) or isinstance(params, (str, bytes, dict)):
-            raise TypeError(f"params of a group must be tensors in a list, not {type(params).__name__}")
-        params = [params] if isinstance(params, Tensor) else list(params)
-        named = [isinstance(p, tuple) for p in params]
-        if any(named) and not all(named):
-            raise ValueError(
-                "all optimizer params should be with/without names. Some param names are missing; "
-                "give each as (name, tensor), or none"
-            )
+        params, names = parameters(given["params"])
+        refuse_misspelt(given, self.defaults)
         group = dict(given)
-        if any(named):
-            names, params = [name for name, _ in params], [p for _, p in params]
-            if len(set(names)) < len(names):
-                raise ValueError(f"parameter names must differ; {names} has one twice")
+        if names is not None:
             group = {"params": params, "param_names": names} | {k: v for k, v in group.items() if k != "params"}
         group["params"] = params
         for key, value in self.defaults.items():
@@ -209,21 +202,12 @@ class Optimizer:
             if group[key] is required:
                 raise ValueError(f"parameter group didn't specify a value of required optimization parameter {key}")
         self.check_group(group)
-        for p in params:
-            if not isinstance(p, Tensor):
-                raise TypeError(f"optimizer can only optimize Tensors, but one of the params is {type(p).__name__}")
-            if not (p.is_leaf or group.get("differentiable")):
-                raise ValueError(
-                    "can't optimize a non-leaf Tensor; it was computed: use what it was computed from, or .detach()"
-                )
-            if not p.is_floating_point():
-                raise ValueError(f"can't optimize a tensor of {p.dtype}; parameters must be floats: call .float()")
+        refuse_what_cannot_move(params, bool(group.get("differentiable")))
         if sparse := [[len(self.param_groups), i] for i, p in enumerate(params) if p.is_sparse]:
             raise ValueError(
                 f"Sparse params at indices {sparse}: {type(self).__name__} requires dense parameter tensors; call .to_dense()"
             )
-        if len({id(p) for p in params}) < len(params):
-            raise ValueError("optimizer contains a parameter group with duplicate parameters; give each parameter once")
+        refuse_shared_memory([*self._parameters(), *params])
         return group
 
     @classmethod
@@ -252,15 +236,21 @@ class Optimizer:
         """A decorator of torch's, which subclasses may put on ``step``; here every class's step has its hooks already."""
         return step
 
-    @staticmethod
-    def _loss(closure: Callable[[], Any] | None) -> Any:
-        """What the closure returns, computed with recording on."""
+    def _loss(self, closure: Callable[[], Any] | None) -> Any:
+        """What the closure returns, computed with recording on; warns where it left no parameter a gradient."""
         if closure is None:
             return None
         if not callable(closure):
             raise TypeError(f"Invalid closure: {closure!r}; closure must be a function that returns the loss, or None")
         with enable_grad():
-            return closure()
+            loss = closure()
+        if isinstance(loss, Tensor) and loss.grad_fn is not None and all(p.grad is None for p in self._parameters()):
+            warnings.warn(
+                "the closure returned a loss and left every parameter without a gradient: call loss.backward() in it",
+                UserWarning,
+                stacklevel=4,  # the line that calls step()
+            )
+        return loss
 
     def _check_complete(self, group: dict[str, Any], names: Iterable[str]) -> None:
         """Raise MissingError unless the group has the options ``names``, and what ``check_group`` finds wrong."""

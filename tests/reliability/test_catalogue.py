@@ -45,6 +45,8 @@ def test_row(block, code, wanted, words):
     assert words in str(error), str(error)
     if wanted not in OURS_TO_RAISE:
         assert len(str(error)) > 30, f"says too little: {error}"
+    if wanted == "RuntimeWarning" or "lbfgs(raising(" in code:
+        return  # a warning of what has happened; and L-BFGS rests at the last accepted iterate, which has tests of its own
     assert frozen(prepared) == before
 
 

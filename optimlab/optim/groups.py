@@ -1,0 +1,82 @@
+"""What a parameter group may hold, checked before an optimizer takes it.
+
+参数组可以包含什么：在优化器接受之前检查。
+"""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+
+from optimlab.tensor import Tensor
+
+UNORDERED = (
+    "optimizer parameters need to be organized in ordered collections, but the ordering of tensors in sets "
+    "will change between runs. Please use a list instead."
+)
+
+
+def parameters(params: Any) -> tuple[list[Any], list[Any] | None]:
+    """A group's "params" as a list, and their names where they have some."""
+    if isinstance(params, (set, frozenset)):
+        raise TypeError(UNORDERED)
+    if not isinstance(params, (Tensor, Iterable)) or isinstance(params, (str, bytes, dict)):
+        raise TypeError(f"params of a group must be tensors in a list, not {type(params).__name__}")
+    params = [params] if isinstance(params, Tensor) else list(params)
+    named = [isinstance(p, tuple) for p in params]
+    if not any(named):
+        return params, None
+    if not all(named):
+        raise ValueError(
+            "all optimizer params should be with/without names. Some param names are missing; "
+            "give each as (name, tensor), or none"
+        )
+    names, params = [name for name, _ in params], [p for _, p in params]
+    if len(set(names)) < len(names):
+        raise ValueError(f"parameter names must differ; {names} has one twice")
+    return params, names
+
+
+def refuse_misspelt(given: dict[str, Any], options: Iterable[str]) -> None:
+    """Raise ValueError for a key that looks like an option with a letter wrong; other keys are the program's own."""
+    known = [*options, "params"]
+    for key in given:
+        if key in known or not isinstance(key, str):
+            continue
+        if meant := [x for x in get_close_matches(key, known, 1, 0.8) if abs(len(x) - len(key)) <= 1]:
+            raise ValueError(f"a parameter group has {key!r}, which is no option; write {meant[0]!r}, or another name")
+
+
+def refuse_what_cannot_move(params: Sequence[Any], differentiable: bool) -> None:
+    """Raise TypeError or ValueError unless all are leaves of floats."""
+    for p in params:
+        if not isinstance(p, Tensor):
+            raise TypeError(f"optimizer can only optimize Tensors, but one of the params is {type(p).__name__}")
+        if not (p.is_leaf or differentiable):
+            raise ValueError(
+                "can't optimize a non-leaf Tensor; it was computed: use what it was computed from, or .detach()"
+            )
+        if not p.is_floating_point():
+            raise ValueError(f"can't optimize a tensor of {p.dtype}; parameters must be floats: call .float()")
+    if len({id(p) for p in params}) < len(params):
+        raise ValueError("optimizer contains a parameter group with duplicate parameters; give each parameter once")
+
+
+def refuse_shared_memory(params: Sequence[Tensor]) -> None:
+    """Raise ValueError where an element would be stepped twice: a parameter in two groups, or two views of the same memory."""
+    if len({id(p) for p in params}) < len(params):
+        raise ValueError("some parameters appear in more than one parameter group; give each to one group")
+    arrays = [p._array for p in params if not p.is_sparse and p._array.size]
+    for a in arrays:
+        if any(step == 0 and n > 1 for step, n in zip(a.strides, a.shape, strict=True)):
+            raise ValueError(
+                f"a parameter of shape {a.shape} repeats the same memory, as .expand() makes it; optimize what it was made from"
+            )
+    ends = sorted(((*np.lib.array_utils.byte_bounds(a), i) for i, a in enumerate(arrays)))
+    for (_, end, i), (start, _, j) in zip(ends, ends[1:], strict=False):
+        if start < end and np.shares_memory(arrays[i], arrays[j]):
+            raise ValueError(
+                f"two parameters, of shapes {arrays[i].shape} and {arrays[j].shape}, share memory and would step twice; "
+                "give the tensor they are views of"
+            )
