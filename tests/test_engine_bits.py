@@ -18,6 +18,9 @@ from optimlab.optim.kernel import NumbaRun
 from optimlab.optim.program import BLOCK, SCRATCH, NumPyRun, arrange
 from optimlab.optim.tape import record
 
+# the numbers here are as hard as can be, so moments overflow, of which NumPy's engine tells
+pytestmark = pytest.mark.filterwarnings("ignore:overflow in a step:RuntimeWarning")
+
 COMPILERS = ["numba"] if importlib.util.find_spec("numba") else []
 CASES = bits.elementwise()
 

@@ -54,6 +54,7 @@ LAYERS = [
         "optim.program",
         "optim.kernel",
         "optim.engine",
+        "optim.stepping",
         "optim.groups",
         "optim.optimizer",
         "optim._stateless",

@@ -3,6 +3,7 @@
 逐元素优化器：对每个参数运行同一条更新规则。
 """
 
+import warnings
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any
@@ -99,6 +100,8 @@ class Elementwise(Optimizer):
     rule: Any
     _plans: dict[int, Plan]
     _seconds: float  # what all commits have taken
+    _told: bool  # of an overflow, once
+    _overflow: dict[str, int]  # not empty once a finite number became infinite; Numba's kernels do not tell
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -128,6 +131,7 @@ class Elementwise(Optimizer):
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         self: Any = super().__new__(cls)
         self._plans, self._seconds = {}, 0.0
+        self._overflow, self._told = {}, False
         return self
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -142,13 +146,29 @@ class Elementwise(Optimizer):
         state or an option does not fit, and then nothing has changed: a step happens whole or not at all.
         """
         loss = self._loss(closure)
+        if not self._admits():
+            return loss
         engine, calls = choice(self._seconds), list[tuple]()
         for i, group in enumerate(self.param_groups):
             calls += self._recorded(group) if group.get("differentiable") else self._planned(i, group, engine)
         start = perf_counter()
-        commit(calls)
+        commit(calls, self._overflow.setdefault if self.nonnegative else None)
         self._seconds += perf_counter() - start
         return loss
+
+    def _after_step(self) -> None:
+        if not self._overflow or self._told:
+            return
+        self._overflow.clear()
+        keys = [self.letters[letter] for letter in self.nonnegative]
+        if any(np.isinf(s[key]._array).any() for s in self.state.values() for key in keys if key in s):
+            self._told = True
+            warnings.warn(
+                f"overflow in a step of {type(self).__name__}: where a second moment became infinite, its parameter stands "
+                "still; make the loss or the gradients smaller, as by nn.utils.clip_grad_norm_",
+                RuntimeWarning,
+                stacklevel=4,  # the line that calls step()
+            )
 
     def _planned(self, i: int, group: dict[str, Any], engine: str) -> list[tuple]:
         """What to commit for group i, by the plan of the step before where that still holds."""
@@ -252,13 +272,19 @@ class Elementwise(Optimizer):
         if isinstance(values, dict):
             numbers = {k: _number(k, Number(low=0)(k, values[k]), p) for k in self._keys.values() if k in values}
             values = {k: Tensor(v) if isinstance(v, np.ndarray) else v for k, v in values.items()} | numbers
-        state = super()._loaded_state(key, values, p, group)
-        if state:
-            initial = self.initial(group)
-            self._check_state(f"of parameter {key!r}", state, p, initial)
-            for name in (self.letters[letter] for letter in self.nonnegative if letter in initial):
-                if not (state[name]._array >= 0).all():
-                    raise ValueError(f"{name} of parameter {key!r} has a negative number or NaN; all must be >= 0")
+            unknown = [k for k in values if k not in (*self._keys.values(), *self.letters.values())]
+            if unknown and type(self).__module__.startswith("optimlab."):  # a program's subclass may keep more
+                warnings.warn(
+                    f"the state of parameter {key!r} has {', '.join(map(repr, unknown))}, which {type(self).__name__} "
+                    "does not use; is it from another optimizer?",
+                    UserWarning,
+                    stacklevel=2,
+                )
+        state, initial = super()._loaded_state(key, values, p, group), self.initial(group)
+        self._check_state(f"of parameter {key!r}", state, p, initial)
+        for name in (self.letters[letter] for letter in self.nonnegative if letter in initial):
+            if not (state[name]._array >= 0).all():
+                raise ValueError(f"{name} of parameter {key!r} has a negative number or NaN; all must be >= 0")
         return state
 
 

@@ -73,10 +73,14 @@ def refuse_shared_memory(params: Sequence[Tensor]) -> None:
             raise ValueError(
                 f"a parameter of shape {a.shape} repeats the same memory, as .expand() makes it; optimize what it was made from"
             )
-    ends = sorted(((*np.lib.array_utils.byte_bounds(a), i) for i, a in enumerate(arrays)))
-    for (_, end, i), (start, _, j) in zip(ends, ends[1:], strict=False):
-        if start < end and np.shares_memory(arrays[i], arrays[j]):
-            raise ValueError(
-                f"two parameters, of shapes {arrays[i].shape} and {arrays[j].shape}, share memory and would step twice; "
-                "give the tensor they are views of"
-            )
+    spans = sorted((*np.lib.array_utils.byte_bounds(a), i) for i, a in enumerate(arrays))
+    reach: list[tuple[int, int]] = []  # (end, index) of those that reach beyond the start of the next
+    for start, end, i in spans:
+        reach = [(e, k) for e, k in reach if e > start]
+        for _, k in reach:
+            if np.shares_memory(arrays[i], arrays[k]):
+                raise ValueError(
+                    f"two parameters, of shapes {arrays[k].shape} and {arrays[i].shape}, share memory and would step twice; "
+                    "give the tensor they are views of"
+                )
+        reach.append((end, i))

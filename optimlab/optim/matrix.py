@@ -53,6 +53,8 @@ class Planned(Optimizer):
         state or an option does not fit, and then nothing has changed.
         """
         loss = self._loss(closure)
+        if not self._admits():
+            return loss
         with np.errstate(all="ignore"):
             calls = [call for group in self.param_groups for call in self._plan(group)]
         commit(calls)

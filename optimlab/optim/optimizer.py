@@ -3,7 +3,6 @@
 所有优化器的基类：参数组、状态、钩子、保存与载入。
 """
 
-import functools
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, ValuesView
@@ -11,8 +10,10 @@ from copy import deepcopy
 from itertools import chain
 from typing import Any, TypeAlias
 
-from optimlab.autograd import enable_grad, no_grad, set_grad_enabled
-from optimlab.checks import Check, MissingError
+import numpy as np
+
+from optimlab.autograd import enable_grad, no_grad
+from optimlab.checks import Check, Choice, MissingError
 from optimlab.hooks import RemovableHandle, add_hook
 from optimlab.operators import shape_of
 from optimlab.optim.engine import commit
@@ -23,8 +24,15 @@ from optimlab.optim.groups import (
     refuse_shared_memory,
     refuse_what_cannot_move,
 )
+from optimlab.optim.stepping import HOOKS, with_hooks
+from optimlab.optim.stepping import (
+    register_optimizer_step_post_hook as register_optimizer_step_post_hook,  # as in torch
+)
+from optimlab.optim.stepping import register_optimizer_step_pre_hook as register_optimizer_step_pre_hook
+from optimlab.optim.stepping import use_grad_for_differentiable as _use_grad_for_differentiable  # noqa: F401 - torch's name
 from optimlab.tensor import Tensor
 
+NONFINITE = Choice(("ignore", "skip", "raise"))
 ParamsT: TypeAlias = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
 
 
@@ -35,61 +43,6 @@ class _Required:
 
 required: Any = _Required()  # the default of an option that every group must give
 
-HOOKS = ("step_pre", "step_post", "state_dict_pre", "state_dict_post", "load_state_dict_pre", "load_state_dict_post")
-_global_hooks: dict[str, dict[int, Callable]] = {"step_pre": {}, "step_post": {}}
-
-
-def register_optimizer_step_pre_hook(hook: Callable) -> RemovableHandle:
-    """Call ``hook(optimizer, args, kwargs)`` before every step of every optimizer. 对所有优化器生效的前置钩子。"""
-    return add_hook(_global_hooks["step_pre"], hook)
-
-
-def register_optimizer_step_post_hook(hook: Callable) -> RemovableHandle:
-    """Call ``hook(optimizer, args, kwargs)`` after every step of every optimizer. 对所有优化器生效的后置钩子。"""
-    return add_hook(_global_hooks["step_post"], hook)
-
-
-def _with_hooks(step: Callable) -> Callable:
-    """``step`` as a class defines it, with the hooks around it and its calls counted."""
-
-    @functools.wraps(step)
-    def run(self: "Optimizer", *args: Any, **kwargs: Any) -> Any:
-        if run in self._running:
-            raise RuntimeError("step() was called inside step(): a closure must compute the loss, not step")
-        if self._running:  # super().step() of a subclass: the hooks have run already
-            return step(self, *args, **kwargs)
-        args = (self, *args)
-        for hook in [*_global_hooks["step_pre"].values(), *self._hooks["step_pre"].values()]:
-            changed = hook(self, args, kwargs)
-            if changed is not None:
-                if not (isinstance(changed, tuple) and len(changed) == 2):
-                    raise RuntimeError(
-                        f"{hook} must return None or a tuple of (new_args, new_kwargs), but got {changed}."
-                    )
-                args, kwargs = changed
-        try:
-            self._running.append(run)  # inside: a signal may arrive as soon as append returns
-            result = step(*args, **kwargs)
-        finally:
-            del self._running[:]
-        self._step_count += 1
-        for hook in [*self._hooks["step_post"].values(), *_global_hooks["step_post"].values()]:
-            hook(self, args, kwargs)
-        return result
-
-    return run
-
-
-def _use_grad_for_differentiable(step: Callable) -> Callable:
-    """A decorator of torch's: run ``step`` with recording on where the option ``differentiable`` is, else off."""
-
-    @functools.wraps(step)
-    def run(self: "Optimizer", *args: Any, **kwargs: Any) -> Any:
-        with set_grad_enabled(bool(self.defaults["differentiable"])):
-            return step(self, *args, **kwargs)
-
-    return run
-
 
 class Optimizer:
     """Holds parameters in groups, each with options of its own, and what it remembers of each parameter.
@@ -98,7 +51,8 @@ class Optimizer:
     params: iterable of tensors, of (name, tensor) pairs, or of dicts with "params" and a group's own options.
     defaults: the options of a group that does not give them.
 
-    A subclass defines ``step``. ``param_groups`` is a list of dicts; ``state[p]`` a dict for each parameter that has moved.
+    A subclass defines ``step``; the attribute ``nonfinite`` says what it does on NaN and Inf. ``param_groups`` is a list of
+    dicts; ``state[p]`` a dict for each parameter that has moved.
     Raises TypeError where params are not tensors in an order, ValueError for options out of range (see ``checks``).
     """
 
@@ -107,8 +61,9 @@ class Optimizer:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "step" in cls.__dict__:
-            cls.step = _with_hooks(cls.step)  # type: ignore[method-assign]
+            cls.step = with_hooks(cls.step)  # type: ignore[method-assign]
 
+    skipped_steps: int  # those that ``nonfinite = "skip"`` has left out
     _hooks: dict[str, dict[int, Callable]]
     _running: list[Callable]
     _step_count: int
@@ -118,6 +73,7 @@ class Optimizer:
         """What is not saved is there from the first: hooks, and the count of steps; __init__ may not be called at all."""
         self = super().__new__(cls)
         self._hooks, self._running, self._step_count = {kind: {} for kind in HOOKS}, [], 0
+        self._nonfinite, self.skipped_steps = "ignore", 0
         return self
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
@@ -143,7 +99,8 @@ class Optimizer:
             self.add_param_group(group)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"defaults": self.defaults, "state": self.state, "param_groups": self.param_groups}
+        whole = {"defaults": self.defaults, "state": self.state, "param_groups": self.param_groups}
+        return whole if self._nonfinite == "ignore" else whole | {"_nonfinite": self._nonfinite}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -231,6 +188,9 @@ class Optimizer:
         """Change every parameter that has a gradient. 更新一步参数。"""
         raise NotImplementedError(f"{type(self).__name__} must define step()")
 
+    def _after_step(self) -> None:
+        """What is left to say when a step has happened and its hooks have run."""
+
     @staticmethod
     def profile_hook_step(step: Callable) -> Callable:
         """A decorator of torch's, which subclasses may put on ``step``; here every class's step has its hooks already."""
@@ -271,6 +231,35 @@ class Optimizer:
         if not p._array.flags.writeable:
             raise ValueError("a parameter's memory is read-only; make the tensor from a copy of the array")
 
+    @property
+    def nonfinite(self) -> str:
+        """What a gradient with NaN or Inf does: ``"ignore"``, the default, steps on it as torch does; ``"skip"`` leaves the
+        step out and counts it in ``skipped_steps``; ``"raise"`` raises FloatingPointError, and nothing has changed.
+        遇到 NaN 或 Inf 梯度时：照常更新、跳过这一步，或报错。
+        """
+        return self._nonfinite
+
+    @nonfinite.setter
+    def nonfinite(self, value: str) -> None:
+        self._nonfinite = NONFINITE("nonfinite", value)
+
+    def _admits(self) -> bool:
+        """Whether this step may be taken, as ``nonfinite`` has it; asked after the closure, before anything changes."""
+        if self._nonfinite == "ignore":
+            return True
+        names = chain.from_iterable(g.get("param_names", [None] * len(g["params"])) for g in self.param_groups)
+        for i, (p, name) in enumerate(zip(self._parameters(), names, strict=True)):
+            if p.grad is None or np.isfinite((p.grad._values() if p.grad.is_sparse else p.grad)._array).all():
+                continue
+            if self._nonfinite == "raise":
+                raise FloatingPointError(
+                    f"the gradient of parameter {i if name is None else repr(name)} has NaN or Inf at step "
+                    f"{self._step_count + 1}; nothing was changed: look at the loss, make lr smaller, or set nonfinite='skip'"
+                )
+            self.skipped_steps += 1
+            return False
+        return True
+
     # ---- saving and loading
 
     def state_dict(self) -> dict[str, Any]:
@@ -282,7 +271,8 @@ class Optimizer:
             {k: v for k, v in group.items() if k != "params"} | {"params": [order[id(p)] for p in group["params"]]}
             for group in self.param_groups
         ]
-        state = {order[id(k)] if isinstance(k, Tensor) else k: v for k, v in self.state.items()}
+        # a look at state[p] before the first step leaves an empty dict there, which is no state
+        state = {order[id(k)] if isinstance(k, Tensor) else k: v for k, v in self.state.items() if v}
         result: dict[str, Any] = {"state": state, "param_groups": groups}
         for hook in self._hooks["state_dict_post"].values():
             changed = hook(self, result)

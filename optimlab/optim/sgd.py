@@ -1,5 +1,6 @@
 """Stochastic gradient descent and its momentum."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,16 @@ class SGD(Elementwise):
                 "Nesterov momentum requires a momentum and zero dampening; got momentum="
                 f"{group['momentum']}, dampening={group['dampening']}: set momentum > 0 and dampening=0"
             )
+
+    def _checked_group(self, given: dict[str, Any]) -> dict[str, Any]:
+        group = super()._checked_group(given)
+        if group["momentum"] > 1:
+            warnings.warn(
+                f"momentum={group['momentum']} is above 1: the velocity grows without bound; 0.9 is usual",
+                UserWarning,
+                stacklevel=4,
+            )
+        return group
 
     @staticmethod
     def initial(group: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from optimlab.testing.checks.world import (
     Make,
     check,
     give,
+    gradient,
     leaf,
     pair,
     parameters,
@@ -37,7 +38,7 @@ def goes_against_the_gradient(make: Make) -> Any:
     optimizer = make([p])
     before = give(p).detach().numpy().copy()
     optimizer.step()
-    return ((p.detach().numpy() - before) * p.grad.numpy()).sum() < 0
+    return ((p.detach().numpy() - before) * gradient(p).numpy()).sum() < 0
 
 
 @check
@@ -148,9 +149,9 @@ def leaves_the_gradient(make: Make) -> Any:
     ``grad = grad + ...``."""
     p = leaf(make)
     optimizer = make([p])
-    before = give(p).grad.tolist()
+    before = gradient(give(p)).tolist()
     optimizer.step()
-    return p.grad is not None and p.grad.tolist() == before
+    return p.grad is not None and gradient(p).tolist() == before
 
 
 @check
@@ -202,7 +203,7 @@ def strided_gradients_are_alike(make: Make) -> Any:
     """A transposed gradient counts as a contiguous one: work on its elements, not on its memory."""
     straight, turned = leaf(make, shape=(3, 4)), leaf(make, shape=(3, 4))
     optimizers = make([straight]), make([turned])
-    turned.grad = Tensor(give(straight).grad.numpy().T.copy(), dtype=float32).T
+    turned.grad = Tensor(gradient(give(straight)).numpy().T.copy(), dtype=float32).T
     for optimizer in optimizers:
         optimizer.step()
     return straight.tolist() == turned.tolist()
@@ -321,7 +322,7 @@ def state_is_not_the_gradient(make: Make) -> Any:
             if p.grad is None:
                 give(p, k)
             else:
-                p.grad.add_(give(leaf(make), k).grad)
+                gradient(p).add_(gradient(give(leaf(make), k)))
         each.step()
     return where(optimizer) == where(other)
 
@@ -377,7 +378,7 @@ def nan_stays_where_it_is(make: Make) -> Any:
     """A NaN in one parameter's gradient leaves the other parameters finite: share no number between them."""
     optimizer = pair(make)
     first, second = (give(p) for p in parameters(optimizer))
-    first.grad.fill_(math.nan)
+    gradient(first).fill_(math.nan)
     optimizer.step()
     return bool(np.isfinite(second.detach().numpy()).all())
 

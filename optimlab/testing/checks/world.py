@@ -43,6 +43,12 @@ def give(p: Tensor, k: int = 0, scale: float = 1.0) -> Tensor:
     return p
 
 
+def gradient(p: Tensor) -> Tensor:
+    """The gradient of a parameter that has one."""
+    assert p.grad is not None
+    return p.grad
+
+
 def walk(optimizer: Optimizer, steps: int = 3, start: int = 0) -> list[list[float]]:
     """Step on recorded gradients; returns where the parameters are then."""
     for k in range(start, start + steps):
