@@ -24,14 +24,14 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import picture
-import reference
 import yaml
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from tqdm import tqdm
 
 import optimlab.lab
+import picture
+import reference
 from optimlab import cli
 from optimlab.lab import explorers
 from optimlab.lab.bilingual import LANGUAGES, choose, keep

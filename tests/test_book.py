@@ -4,14 +4,14 @@ import re
 import tomllib
 from pathlib import Path
 
-import build
 import nbformat
 import pytest
-import reference
-import searching
 import yaml
 from docutils import nodes
 
+import build
+import reference
+import searching
 from optimlab import optim
 from optimlab.lab.bilingual import Text, choose, keep
 
