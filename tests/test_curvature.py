@@ -336,7 +336,7 @@ def test_a_failing_closure_leaves_the_last_accepted_iteration(options, failure):
 
 def test_a_signal_at_any_instruction_leaves_an_accepted_iteration():
     """Interrupted between any two instructions of the optimizer, it rests at an iteration, with the state of that iteration."""
-    ours = ("curvature.py", "linesearch.py", "commit.py")
+    ours = ("curvature.py", "walk.py", "linesearch.py", "commit.py")
 
     class Stop(BaseException):
         pass
@@ -391,6 +391,31 @@ def test_a_signal_at_any_instruction_leaves_an_accepted_iteration():
             seen.add(rests.index(result[1:]))
             point += 19  # every instruction would take a minute
         assert seen == {0, 1, 2} and point > 1000
+
+
+@pytest.mark.parametrize("cls", BOTH)
+def test_an_infinite_loss_is_too_far(cls):
+    """A line search comes back from it; a step without one is refused, and the parameters are where they were."""
+    p = ol.tensor([0.0], dtype=ol.float64, requires_grad=True)
+
+    def closure():
+        x = p.item()
+        p.grad = ol.tensor([2 * (x - 1) if x < 2 else math.nan], dtype=ol.float64)
+        return (x - 1) ** 2 if x < 2 else math.inf
+
+    searches = {"line_search_fn": "strong_wolfe"} if cls is optim.LBFGS else {}
+    cls([p], lr=1e3, **searches).step(closure)
+    assert p.item() == pytest.approx(1, abs=1e-6)
+    if cls is optim.LBFGS:
+        p.data = ol.tensor([0.0], dtype=ol.float64)
+        with pytest.raises(FloatingPointError, match="a loss of inf"):
+            cls([p], lr=1e3).step(closure)
+        assert p.item() == 0
+    p.data = ol.tensor([3.0], dtype=ol.float64)
+    with pytest.raises(FloatingPointError, match="a loss of inf"):
+        cls([p], **searches).step(closure)
+    with pytest.raises(FloatingPointError, match="a gradient that is not finite"):
+        cls([p], **searches).step(lambda: closure() * 0 if p.item() < 2 else 1.0)
 
 
 # ---- what it refuses

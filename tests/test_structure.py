@@ -66,6 +66,7 @@ LAYERS = [
         "optim.adam",
         "optim.matrix",
         "optim.linesearch",
+        "optim.walk",
         "optim.curvature",
         "optim.lr_scheduler",
         "optim.swa_utils",
