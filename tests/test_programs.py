@@ -1,10 +1,44 @@
 """Whole programs: the same text with torch and with optimlab."""
 
+import json
+
 import pytest
 
 import optimlab
+from introductions import INTRODUCTIONS, the_older_interface
 from optimlab.lab import data, problems
-from programs import digits_mlp
+from programs import GOLDENS, digits_mlp, output
+
+PRINTED = json.loads(GOLDENS.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("program", INTRODUCTIONS, ids=lambda program: program.__name__)
+def test_introductions(program):
+    """Untouched, with our library lent torch's name, they print what torch prints, to the letter."""
+    with optimlab.as_torch():
+        assert output(program, optimlab).splitlines() == PRINTED[program.__name__].splitlines()
+
+
+@pytest.mark.parametrize("program", INTRODUCTIONS, ids=lambda program: program.__name__)
+def test_introductions_with_torch(program):
+    """What is recorded is what torch prints."""
+    torch = pytest.importorskip("torch", reason="torch is not installed; its outputs are recorded")
+    assert output(program, torch).splitlines() == PRINTED[program.__name__].splitlines()
+
+
+def test_the_older_interface():
+    """torch 2.13 has given it up; the lines are those that torch 1.4 printed."""
+    adjusting = "Adjusting learning rate of group 0 to"
+    with optimlab.as_torch(), pytest.warns(UserWarning, match="The epoch parameter"):
+        printed = output(the_older_interface, optimlab)
+    assert printed.splitlines() == [
+        *[f"{adjusting} {lr}." for lr in ("5.0000e-02", "5.0000e-02", "5.0000e-03", "5.0000e-03")],
+        "3 True",
+        f"{adjusting} 2.5000e-01.",
+        "Epoch 00007: adjusting learning rate of group 0 to 2.5000e-01.",
+        "[0.125]",
+        "[0.125] 3",
+    ]
 
 
 def test_digits_network():
