@@ -1,6 +1,6 @@
-"""The course's commands: ``optimlab open | doctor | check``.
+"""The course's commands: ``optimlab open | doctor | check | bench``.
 
-课程命令：打开课程、检查环境、核对输出。
+课程命令：打开课程、检查环境、核对输出、测速。
 """
 
 import argparse
@@ -303,6 +303,42 @@ def check(options: argparse.Namespace) -> int:
     return 1 if bad else 0
 
 
+# ---- bench
+
+
+def bench(options: argparse.Namespace) -> int:
+    """Time a step of every optimizer with every engine, beside torch where it is installed."""
+    from tqdm import tqdm
+
+    from optimlab.lab import bench as timing
+
+    chosen: dict[str, list[str]] = {}
+    known: dict[str, Any] = {"optimizers": timing.RULES, "workloads": timing.WORKLOADS, "engines": timing.ENGINES}
+    for what, names in known.items():
+        chosen[what] = [name.strip() for name in getattr(options, what).split(",")]
+        if unknown := [name for name in chosen[what] if name not in names]:
+            raise Refusal(f"没有 · unknown: {', '.join(unknown)}. 可选 · choose from: {', '.join(names)}")
+    if "numba" in chosen["engines"] and not timing.has("numba"):
+        chosen["engines"].remove("numba")
+        print("没有安装 Numba · Numba is not installed")
+    if not chosen["engines"]:
+        raise Refusal("没有可测的引擎 · no engine to time")
+    try:
+        threads = [int(n) for n in options.threads.split(",")]
+    except ValueError:
+        threads = []
+    if not threads or min(threads) < 1 or not options.seconds > 0:
+        raise Refusal("--threads 要形如 1,2；--seconds 要大于 0。 --threads must be like 1,2 and --seconds above 0.")
+    cells = timing.bench(chosen["optimizers"], chosen["workloads"], chosen["engines"], threads, options.seconds)
+    total = len(threads) * len(chosen["optimizers"]) * len(chosen["workloads"])
+    done = list(tqdm(cells, total=total, unit="cell", leave=False))
+    print(timing.table(done))
+    if options.picture:
+        timing.picture(done, options.picture)
+        print(options.picture)
+    return 0
+
+
 # ---- the command line
 
 
@@ -310,7 +346,7 @@ def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     main = argparse.ArgumentParser(prog="optimlab", description="optimlab 课程 · the optimlab course")
     main.add_argument("--version", action="version", version=__version__)
-    commands = main.add_subparsers(dest="command", required=True, metavar="open | doctor | check")
+    commands = main.add_subparsers(dest="command", required=True, metavar="open | doctor | check | bench")
 
     one = commands.add_parser(
         "open",
@@ -343,6 +379,26 @@ def parser() -> argparse.ArgumentParser:
     )
     three.add_argument("lessons", nargs="*", metavar="LESSON|FILE", help="课或 .ipynb 文件，默认全部 · all by default")
     three.set_defaults(run=check)
+
+    four = commands.add_parser(
+        "bench",
+        help="测速 · time the optimizers",
+        description=f"测每种优化器用每种引擎走一步的时间，装有 torch 时一并对比。 {bench.__doc__}",
+    )
+    from optimlab.lab import bench as timing
+
+    for what, known, default in (
+        ("optimizers", timing.RULES, timing.RULES),
+        ("workloads", timing.WORKLOADS, timing.MIXED),
+        ("engines", timing.ENGINES, ("numpy", "numba")),
+    ):
+        four.add_argument(
+            f"--{what}", default=",".join(default), metavar="A,B", help=f"{', '.join(known)} ({', '.join(default)})"
+        )
+    four.add_argument("--threads", default="1,2", metavar="1,2", help="线程数 · numbers of threads (1,2)")
+    four.add_argument("--seconds", type=float, default=1.0, help="每格测多久 · time for a cell (1)")
+    four.add_argument("--picture", metavar="FILE", help="存成图 · save a picture")
+    four.set_defaults(run=bench)
     return main
 
 

@@ -212,6 +212,6 @@ class NumbaRun:
     def calls(self, gradients: list[np.ndarray], constants: Sequence[float]) -> list[tuple]:
         """What to commit for one step."""
         self._constants[...] = constants
-        lines = {**self._lines, "g": [g.reshape(-1) for g in gradients]}
+        lines = {**self._lines, "g": [g if g.ndim == 1 else g.reshape(-1) for g in gradients]}
         arrays = (lines[letter] for letter in self._letters)
         return [(drain, map(operator.call, self._kernels, *arrays, repeat(self._constants)))]

@@ -44,24 +44,26 @@ def refused(what: str) -> TypeError:
 
 
 class _Recorder:
-    """Collects operations and constants while a rule runs."""
+    """Collects operations and constants while a rule runs. It runs at every step that has new scalars, so it is quick."""
 
     def __init__(self, inputs: int) -> None:
-        self.count, self.operations, self.constants = inputs, [], []  # type: ignore[var-annotated]
+        self.next, self.operations, self.constants = inputs, list[tuple](), list[float]()
 
     def operand(self, x: Any) -> int:
+        """A value's number, or ~k for a number that becomes constant k."""
         kind = type(x)
         if kind is Symbol:
             return x.number
         if kind is float or kind is int:
             self.constants.append(x)
-            return -len(self.constants)  # ~k
+            return -len(self.constants)
         raise refused(f"put {'a comparison' if kind is Mask else repr(x)} beside an array")
 
     def perform(self, name: str, *operands: int) -> int:
+        """Take an operation down; the number of its value."""
         self.operations.append((name, *operands))
-        self.count += 1
-        return self.count - 1
+        self.next += 1
+        return self.next - 1
 
 
 class _Recorded:
@@ -107,9 +109,11 @@ def _refusing(name: str) -> Callable:
 
 def _binary(name: str, reflected: bool = False, kind: type | None = None) -> Callable:
     def method(self: "Symbol", other: Any) -> Any:
-        recorder = self.recorder
-        a, b = self.number, recorder.operand(other)
-        return (kind or Symbol)(recorder, recorder.perform(name, b, a) if reflected else recorder.perform(name, a, b))
+        recorder, a, number = self.recorder, self.number, self.recorder.next
+        b = other.number if type(other) is Symbol else recorder.operand(other)
+        recorder.operations.append((name, b, a) if reflected else (name, a, b))
+        recorder.next = number + 1
+        return (kind or Symbol)(recorder, number)
 
     return method
 
