@@ -69,14 +69,16 @@ def value_and_gradients(torch, name, reduction):
     x, target = (torch.tensor(a, requires_grad=a.dtype.kind == "f") for a in arrays)
     loss = getattr(torch.nn.functional, function)(x, target, reduction=reduction, **tensors(torch, options))
     (loss * torch.tensor(np.cos(np.arange(loss.numel())).reshape(tuple(loss.shape)))).sum().backward()
-    return [t.detach().numpy() for t in (loss, x.grad, target.grad) if t is not None]
+    return [t.detach().numpy() for t in (loss, x.grad, target.grad) if t is not None], loss.grad_fn.name()
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("name", LOSSES)
 def test_as_in_torch(name, reduction):
     torch = pytest.importorskip("torch")
-    for a, b in zip(*(value_and_gradients(t, name, reduction) for t in (ol, torch)), strict=True):
+    ours, theirs = (value_and_gradients(t, name, reduction) for t in (ol, torch))
+    assert ours[1] == theirs[1]
+    for a, b in zip(ours[0], theirs[0], strict=True):
         assert a.shape == b.shape and a.dtype == b.dtype
         np.testing.assert_allclose(a, b, rtol=1e-13, atol=1e-15)  # a few roundings
 

@@ -51,7 +51,10 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             f"mat1 and mat2 shapes cannot be multiplied: input is {shape_of(input)} {input.dtype}; "
             f"its last axis must have in_features={w.shape[-1]}, and its dtype must be {weight.dtype}"
         )
-    return apply("linear", input, weight) if bias is None else apply("linear", input, weight, bias)
+    if bias is not None:
+        y = apply("linear", input, weight, bias)
+        return y if x.ndim == 2 else y._called("View")
+    return apply("linear", input, weight)._called(*{1: ("Squeeze", 4), 2: ("Mm", 0)}.get(x.ndim, ("UnsafeView", 0)))
 
 
 def _images(input: Tensor, function: str) -> tuple[Tensor, bool]:
@@ -106,7 +109,7 @@ def conv2d(
         "conv2d", images, weight, *([] if bias is None else [bias]),
         stride=stride, padding=pads, dilation=dilation, groups=groups,
     )  # fmt: skip
-    return y[0] if single else y
+    return y[0]._called("Squeeze", 1) if single else y
 
 
 def _windows(
@@ -167,7 +170,7 @@ def avg_pool2d(
         stop = np.minimum(start + k, n + p)  # what ceil_mode adds behind the padding never counts
         counts.append(stop - start if count_include_pad else np.minimum(stop, n) - np.maximum(start, 0))
     divisor = np.outer(*counts).astype(input._array.dtype) if divisor_override is None else divisor_override
-    return apply("window_sum", input, **options) / divisor
+    return (apply("window_sum", input, **options) / divisor)._called("AvgPool2D")
 
 
 def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
@@ -184,7 +187,8 @@ def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
         inside = (np.arange(n) >= starts[:, None]) & (np.arange(n) < stops[:, None])
         averages.append(Tensor._wrap((inside / inside.sum(axis=1, keepdims=True)).astype(images._array.dtype)))
     y = averages[0] @ images @ averages[1].transpose(0, 1)
-    return y[0] if single else y
+    label = ("Mean", 1) if shape_of(y)[-2:] == (1, 1) else ("AdaptiveAvgPool2D", 0)
+    return (y[0] if single else y)._called(*label)
 
 
 def batch_norm(
@@ -222,7 +226,7 @@ def batch_norm(
             raise ValueError("Expected running_mean and running_var to be defined when training=False")
         y = (input - running_mean.reshape(column)) / (running_var.reshape(column) + eps).sqrt()
     y = y if weight is None else y * weight.reshape(column)
-    return y if bias is None else y + bias.reshape(column)
+    return (y if bias is None else y + bias.reshape(column))._called("NativeBatchNorm")
 
 
 def layer_norm(
@@ -242,7 +246,7 @@ def layer_norm(
         )
     y = apply("standardize", input, axes=tuple(range(-len(shape), 0)), eps=eps)
     y = y if weight is None else y * weight
-    return y if bias is None else y + bias
+    return (y if bias is None else y + bias)._called("NativeLayerNorm")
 
 
 def check_probability(p: Any) -> float:
@@ -342,7 +346,7 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     if approximate == "none":
         return _activation("gelu", input)
     x = check_floats("input", input)
-    return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
+    return (0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x))))._called("Gelu")
 
 
 def _class_axis(name: str, input: Tensor, dim: int | None) -> int:

@@ -77,13 +77,16 @@ def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: fl
     a, b = _pair(input, target, reduction)
     delta = _POSITIVE("delta", delta)
     d = (a - b).abs()
-    return _reduce(apply("where", d._array < delta, 0.5 * d * d, (d - 0.5 * delta) * delta), reduction)
+    loss = apply("where", d._array < delta, 0.5 * d * d, (d - 0.5 * delta) * delta)
+    return _reduce(loss, reduction)._called("HuberLoss")
 
 
 def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", beta: float = 1.0) -> Tensor:
     """`huber_loss` over beta: slope 1 from beta on; with beta = 0 it is `l1_loss`. 平滑的绝对误差。"""
     beta = Number("Invalid {name}: {value}", 0)("beta", beta)
-    return l1_loss(input, target, reduction) if beta == 0 else huber_loss(input, target, reduction, beta) / beta
+    if beta == 0:
+        return l1_loss(input, target, reduction)
+    return (huber_loss(input, target, reduction, beta) / beta)._called("SmoothL1Loss")
 
 
 def binary_cross_entropy(
@@ -97,7 +100,7 @@ def binary_cross_entropy(
                 f"all elements of {name} should be between 0 and 1; for scores use binary_cross_entropy_with_logits"
             )
     loss = apply("binary_cross_entropy", p, t)
-    return _reduce(loss if weight is None else loss * weight, reduction)
+    return _reduce(loss if weight is None else loss * weight, reduction)._called("BinaryCrossEntropy")
 
 
 def binary_cross_entropy_with_logits(
@@ -115,7 +118,7 @@ def binary_cross_entropy_with_logits(
     positive = t if pos_weight is None else t * pos_weight
     # log(1 - sigmoid(x)) is log(sigmoid(x)) - x
     loss = (1 - t) * x - (1 - t + positive) * apply("log_sigmoid", x)
-    return _reduce(loss if weight is None else loss * weight, reduction)
+    return _reduce(loss if weight is None else loss * weight, reduction)._called("BinaryCrossEntropyWithLogits")
 
 
 def _check_classes(input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int) -> bool:
@@ -169,7 +172,9 @@ def _of_class(
         column = of_class.reshape(-1, *[1] * (logs.ndim - axis - 1))
         everywhere = -(logs * column).sum(dim=axis) * counted.astype(dtype) / len(of_class)
         loss = (1 - smoothing) * loss + smoothing * everywhere
-    return loss.sum() / of_each.sum() if reduction == "mean" else _reduce(loss, reduction)
+    loss = loss.sum() / of_each.sum() if reduction == "mean" else _reduce(loss, reduction)
+    label = "NllLoss" if logs.ndim < 3 else "View" if logs.ndim == 3 and reduction == "none" else "NllLoss2D"
+    return loss._called("Add" if smoothing else label)
 
 
 def nll_loss(
@@ -201,8 +206,10 @@ def cross_entropy(
             column = [1] * input.ndim
             column[axis] = -1
             wanted = wanted * weight.reshape(*column)
-        loss = -(apply("log_softmax", input, dim=axis) * wanted).sum(dim=axis)
-        return loss.sum() / loss.numel() if reduction == "mean" else _reduce(loss, reduction)
+        gain = (apply("log_softmax", input, dim=axis) * wanted).sum(dim=axis)
+        if reduction == "none":
+            return -gain
+        return -gain.sum() if reduction == "sum" else (-gain.sum() / gain.numel())._called("Div", 1)
     ignored = _check_classes(input, target, weight, ignore_index)
     if reduction == "mean" and weight is None and not (label_smoothing or ignored) and input.ndim == 2 and len(input):
         return apply("cross_entropy", input, target._array.copy())
