@@ -152,6 +152,27 @@ def test_gains_and_messages():
         ),
         (lambda: nn.Linear(3, 2)(ol.ones(2, 4)), ValueError, r"mat1 and mat2 shapes cannot be multiplied"),
         (lambda: nn.GELU("x")(ol.ones(1)), ValueError, r"approximate argument must be either none or tanh"),
+        (
+            lambda: F.linear(ol.ones(2, 3), np.ones((4, 3))),
+            TypeError,
+            r"weight must be a Tensor of floats, not ndarray",
+        ),
+        (lambda: F.linear(ol.ones(2, 3), ol.ones(4, 3), ol.ones(1)), ValueError, r"weight is \(4, 3\), bias is \(1,\)"),
+        (
+            lambda: F.conv2d(ol.ones(1, 1, 3, 3), ol.ones(2, 1, 3)),
+            ValueError,
+            r"weight must be \(out, in / groups, kh, kw\)",
+        ),
+        (
+            lambda: F.conv2d(ol.ones(1, 1, 3, 3), ol.ones(2, 1, 3, 3), ol.ones(3)),
+            ValueError,
+            r"1-dimensional with 2 elements",
+        ),
+        (lambda: F.softmax(ol.ones(2, 3), 5), IndexError, r"Dimension out of range"),
+        (lambda: init.xavier_uniform_(5), TypeError, r"tensor must be a Tensor of floats, not int"),
+        (lambda: init.constant_(ol.ones(2), "x"), TypeError, r"val must be a number, not str"),
+        (lambda: utils.clip_grad_norm_(nn.Linear(1, 1), 1.0), TypeError, r"pass model.parameters\(\)"),
+        (lambda: nn.Linear(1, 1, device="cuda"), AssertionError, r"not compiled with CUDA"),
         (lambda: F.one_hot(ol.tensor([0, 3]), 3), ValueError, r"Class values must be in \[0, 2\]"),
     ]:
         with pytest.raises(error, match=message):

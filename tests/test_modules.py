@@ -183,7 +183,8 @@ def test_names_are_checked():
         (AttributeError, "'Module' object has no attribute 'nope'", lambda: m.nope),
         (NotImplementedError, "missing the required", lambda: m(1)),
         (TypeError, "only accepts floating point", lambda: m.to(ol.int64)),
-        (TypeError, "Invalid argument of to", lambda: m.to("cuda")),
+        (AssertionError, "not compiled with CUDA", lambda: m.to("cuda")),
+        (AssertionError, "not compiled with CUDA", lambda: m.cuda()),
     ]:
         with pytest.raises(error, match=message):
             call()

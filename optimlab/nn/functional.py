@@ -45,7 +45,10 @@ def pair(name: str, value: Any, low: int) -> tuple[int, int]:
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``input @ weight.T + bias``: (…, in) with weight (out, in) and bias (out,) gives (…, out). 线性变换。"""
-    x, w = check_floats("input", input)._array, weight._array
+    x, w = check_floats("input", input)._array, check_floats("weight", weight)._array
+    if w.ndim != 2 or (bias is not None and bias._array.shape != w.shape[:1]):
+        given = "" if bias is None else f", bias is {shape_of(bias)}"
+        raise TensorError(f"weight must be (out, in) and bias (out,): weight is {w.shape}{given}")
     if not x.ndim or x.shape[-1] != w.shape[-1] or x.dtype != w.dtype:
         raise TensorError(
             f"mat1 and mat2 shapes cannot be multiplied: input is {shape_of(input)} {input.dtype}; "
@@ -78,6 +81,13 @@ def conv2d(
     groups: into how many parts the channels are divided, each with its own kernels. Raises TensorError for what does not fit.
     """
     images, single = _images(input, "conv2d")
+    if check_floats("weight", weight).ndim != 4:
+        raise TensorError(f"weight must be (out, in / groups, kh, kw); it is {shape_of(weight)}")
+    if bias is not None and shape_of(bias) != (len(weight),):
+        raise TensorError(
+            f"Given weight of size {list(weight.shape)}, expected bias to be 1-dimensional with {len(weight)} elements, "
+            f"but got bias of size {list(bias.shape)} instead"
+        )
     _, c, *size = images.shape
     channels, *kernel = weight.shape[1:]
     stride, dilation = pair("stride", stride, 1), pair("dilation", dilation, 1)
@@ -362,10 +372,10 @@ def _class_axis(name: str, input: Tensor, dim: int | None) -> int:
 def softmax(input: Tensor, dim: int | None = None, dtype: Any = None) -> Tensor:
     """exp(x) over its sum along axis dim: positive numbers that add up to 1. 归一化指数函数。"""
     x = check_floats("input", input) if dtype is None else input.to(as_numpy(dtype))
-    return apply("softmax", x, dim=_class_axis("softmax", x, dim))
+    return x.softmax(_class_axis("softmax", x, dim))
 
 
 def log_softmax(input: Tensor, dim: int | None = None, dtype: Any = None) -> Tensor:
     """The logarithm of `softmax`; nothing overflows. 归一化指数函数的对数。"""
     x = check_floats("input", input) if dtype is None else input.to(as_numpy(dtype))
-    return apply("log_softmax", x, dim=_class_axis("log_softmax", x, dim))
+    return x.log_softmax(_class_axis("log_softmax", x, dim))

@@ -19,21 +19,26 @@ _FINITE = Number("Invalid {name}: {value}")
 _GAINS = {"linear": 1.0, "conv1d": 1.0, "conv2d": 1.0, "conv3d": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "selu": 3 / 4}
 
 
-def _fill(tensor: Tensor, values: Any) -> Tensor:
+def _floats(tensor: Any) -> Tensor:
+    """``tensor`` if it is a tensor of floats; TypeError otherwise."""
     if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
         kind = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
         raise TypeError(f"tensor must be a Tensor of floats, not {kind}")
-    tensor._array[...] = values
+    return tensor
+
+
+def _fill(tensor: Tensor, values: Any) -> Tensor:
+    _floats(tensor)._array[...] = values
     tensor._version[0] += 1
     return tensor
 
 
 def _normal(tensor: Tensor, mean: float, std: float, generator: Generator | None) -> np.ndarray:
-    return (generator or default_generator).normal(tensor.shape, tensor._array.dtype, mean, std)
+    return (generator or default_generator).normal(_floats(tensor).shape, tensor._array.dtype, mean, std)
 
 
 def _uniform(tensor: Tensor, low: float, high: float, generator: Generator | None) -> np.ndarray:
-    return (generator or default_generator).uniform(tensor.shape, tensor._array.dtype, low, high)
+    return (generator or default_generator).uniform(_floats(tensor).shape, tensor._array.dtype, low, high)
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
@@ -55,7 +60,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 def _fans(tensor: Tensor) -> dict[str, int]:
     """How many numbers one output is summed from, and how many outputs one input goes to."""
-    if tensor.ndim < 2:
+    if _floats(tensor).ndim < 2:
         raise ValueError(
             "Fan in and fan out can not be computed for tensor with fewer than 2 dimensions; "
             f"this one has shape {shape_of(tensor)}"
@@ -98,7 +103,7 @@ def trunc_normal_(
             "mean is more than 2 std from [a, b] in nn.init.trunc_normal_. The distribution of values may be incorrect.",
             stacklevel=2,
         )
-    dtype = tensor._array.dtype
+    dtype = _floats(tensor)._array.dtype
     below = [math.erf((x - mean) / std / math.sqrt(2)) / 2 for x in (a, b)]
     if below[1] - below[0] > 0.3:
         low, high = dtype.type(a), dtype.type(b)
@@ -119,7 +124,9 @@ def trunc_normal_(
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """Every element ``val``. 常数。"""
-    return _fill(tensor, val)
+    if isinstance(val, (str, bytes)) or not hasattr(val, "__float__"):
+        raise TypeError(f"Invalid val: {val!r}; val must be a number, not {type(val).__name__}")
+    return _fill(tensor, float(val))
 
 
 def ones_(tensor: Tensor) -> Tensor:
@@ -134,7 +141,7 @@ def zeros_(tensor: Tensor) -> Tensor:
 
 def eye_(tensor: Tensor) -> Tensor:
     """1 on the diagonal of a matrix, 0 elsewhere. 单位矩阵。"""
-    if tensor.ndim != 2:
+    if _floats(tensor).ndim != 2:
         raise ValueError(f"Only tensors with 2 dimensions are supported; this one has shape {shape_of(tensor)}")
     return _fill(tensor, np.eye(*tensor.shape))
 
@@ -168,7 +175,7 @@ def kaiming_uniform_(
 
     a: the slope of leaky_relu. mode: "fan_in" keeps the variance forward, "fan_out" backward. nonlinearity: see `calculate_gain`.
     """
-    if 0 in tensor.shape:
+    if 0 in _floats(tensor).shape:
         warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=2)
         return tensor
     bound = math.sqrt(3.0) * _kaiming_std(tensor, a, mode, nonlinearity)
@@ -183,7 +190,7 @@ def kaiming_normal_(
     generator: Generator | None = None,
 ) -> Tensor:
     """Normal with variance gain² / fan; the arguments as in `kaiming_uniform_`. Kaiming 正态初始化。"""
-    if 0 in tensor.shape:
+    if 0 in _floats(tensor).shape:
         warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=2)
         return tensor
     return _fill(tensor, _normal(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator))
@@ -194,7 +201,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
 
     All axes but the first count as one (Saxe et al., ICLR 2014).
     """
-    if tensor.ndim < 2:
+    if _floats(tensor).ndim < 2:
         raise ValueError(f"Only tensors with 2 or more dimensions are supported; this one has shape {shape_of(tensor)}")
     if tensor.numel() == 0:
         return tensor
@@ -207,7 +214,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
 
 def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Generator | None = None) -> Tensor:
     """Normal, but the share ``sparsity`` of each column is 0 (Martens, ICML 2010). 稀疏初始化。"""
-    if tensor.ndim != 2:
+    if _floats(tensor).ndim != 2:
         raise ValueError(f"Only tensors with 2 dimensions are supported; this one has shape {shape_of(tensor)}")
     count = math.ceil(Number("Invalid {name}: {value}", 0, 1)("sparsity", sparsity) * len(tensor))
     values = _normal(tensor, 0.0, std, generator)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from optimlab.checks import Flag, Number
-from optimlab.dtype import as_numpy
+from optimlab.dtype import as_numpy, check_device
 from optimlab.nn import functional as F
 from optimlab.nn.module import Module, Parameter
 from optimlab.random import default_generator
@@ -49,6 +49,7 @@ class Linear(Module):
         self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None
     ) -> None:
         super().__init__()
+        check_device(device)
         self.in_features, self.out_features = _sizes(in_features=in_features, out_features=out_features)
         _start(self, (self.out_features, self.in_features), bool(Flag()("bias", bias)), dtype)
 
@@ -76,6 +77,7 @@ class Conv2d(Module):
         groups: int = 1, bias: bool = True, padding_mode: str = "zeros", device: Any = None, dtype: Any = None,
     ) -> None:  # fmt: skip
         super().__init__()
+        check_device(device)
         self.in_channels, self.out_channels = _sizes(in_channels=in_channels, out_channels=out_channels)
         self.groups = int(Number("groups must be a positive integer: {value}", low=1, whole=True)("groups", groups))
         for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
@@ -179,6 +181,7 @@ class _BatchNorm(Module):
         track_running_stats: bool = True, device: Any = None, dtype: Any = None, *, bias: bool = True,
     ) -> None:  # fmt: skip
         super().__init__()
+        check_device(device)
         (self.num_features,) = _sizes(num_features=num_features)
         self.eps = _EPS("eps", eps)
         self.momentum = None if momentum is None else Number("Invalid {name}: {value}", 0, 1)("momentum", momentum)
@@ -254,6 +257,7 @@ class LayerNorm(Module):
         device: Any = None, dtype: Any = None,
     ) -> None:  # fmt: skip
         super().__init__()
+        check_device(device)
         given = normalized_shape if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
         self.normalized_shape = tuple(int(_FEATURES("normalized_shape", n)) for n in given)
         self.eps, self.elementwise_affine = _EPS("eps", eps), elementwise_affine
@@ -301,6 +305,7 @@ class Embedding(Module):
         device: Any = None, dtype: Any = None,
     ) -> None:  # fmt: skip
         super().__init__()
+        check_device(device)
         rows, width = _sizes(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         self.num_embeddings, self.embedding_dim, self.sparse = rows, width, sparse
         self.padding_idx = None if padding_idx is None else F.check_padding(padding_idx, rows)

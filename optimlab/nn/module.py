@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from optimlab.commit import commit
-from optimlab.dtype import as_numpy, dtype, float32, float64
+from optimlab.dtype import as_numpy, check_device, dtype, float16, float32, float64
 from optimlab.functional import TensorError
 from optimlab.hooks import RemovableHandle, add_hook
+from optimlab.sparse import COO
 from optimlab.tensor import Tensor
 
 
@@ -51,12 +52,9 @@ class IncompatibleKeys(_Keys):
     __str__ = __repr__
 
 
-_KINDS = {"float32": "Float", "float64": "Double", "int64": "Long", "int32": "Int", "uint8": "Byte", "bool": "Bool"}
-
-
 def _kind(value: Any) -> str:
     """The type of a value as torch names it."""
-    return f"torch.{_KINDS[value.dtype.name]}Tensor" if isinstance(value, Tensor) else type(value).__name__
+    return value.type() if isinstance(value, Tensor) else type(value).__name__
 
 
 def _dotted(prefix: str, name: str) -> str:
@@ -330,8 +328,8 @@ class Module:
                 x = x.dtype
             if isinstance(x, dtype) or (isinstance(x, type) and issubclass(x, np.generic)):
                 wanted = as_numpy(x)
-            elif x is not None and str(getattr(x, "type", x)).partition(":")[0] != "cpu" and not isinstance(x, bool):
-                raise TypeError(f"Invalid argument of to(): {x!r}; give a dtype, a tensor, or the only device, 'cpu'")
+            elif not isinstance(x, bool):  # non_blocking
+                check_device(x)
         if wanted is None:
             return self
         if wanted.kind != "f":
@@ -351,6 +349,18 @@ class Module:
     def double(self) -> "Module":
         """All floats as float64; returns the module."""
         return self.to(float64)
+
+    def half(self) -> "Module":
+        """All floats as float16; returns the module."""
+        return self.to(float16)
+
+    def cuda(self, device: Any = None) -> "Module":
+        """There is no GPU here; raises as torch's CPU build does."""
+        return self.to("cuda")
+
+    def share_memory(self) -> "Module":
+        """The module itself: nothing is to be done for threads."""
+        return self
 
     def cpu(self) -> "Module":
         """The module itself, which is there already."""
@@ -465,7 +475,7 @@ def _misfit(key: str, own: np.ndarray, new: Any) -> str | None:
     if not isinstance(new, np.ndarray):
         return (
             f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like object from checkpoint '
-            f"but received {type(new)}"
+            f"but received {'a sparse tensor: call .to_dense()' if isinstance(new, COO) else type(new)}"
         )
     if own.shape != new.shape:
         return (

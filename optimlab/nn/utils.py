@@ -20,6 +20,8 @@ from optimlab.tensor import Tensor, apply
 
 
 def _grads(parameters: Iterable[Tensor] | Tensor) -> list[Tensor]:
+    if not hasattr(parameters, "__iter__"):
+        raise TypeError(f"parameters must be tensors, not {type(parameters).__name__}; pass model.parameters()")
     parameters = [parameters] if isinstance(parameters, Tensor) else list(parameters)
     for p in parameters:
         if not isinstance(p, Tensor):
