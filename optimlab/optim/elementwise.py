@@ -13,7 +13,6 @@ import numpy as np
 from optimlab.autograd import enable_grad, no_grad
 from optimlab.checks import Check, Flag, MissingError, Number, Numbers
 from optimlab.dtype import float32, float64, get_default_dtype
-from optimlab.operators import shape_of
 from optimlab.optim.engine import choice, commit
 from optimlab.optim.optimizer import Optimizer, ParamsT
 from optimlab.optim.plan import Plan
@@ -257,16 +256,11 @@ class Elementwise(Optimizer):
                 continue
             if key not in state:
                 raise MissingError(f"the state {whose} has no {key!r}; {type(self).__name__} needs it: {list(state)}")
-            if not isinstance(value, Tensor):
-                raise TypeError(f"{key} {whose} must be a Tensor, not {type(value).__name__}")
-            if not value._array.flags.writeable:
-                raise ValueError(f"{key} {whose} is in memory that is read-only; put a copy there")
-            if key not in arrays:
+            if key in arrays:
+                self._check_tensor(f"{key} {whose}", value, p._array.shape, p.dtype)
+            else:
+                self._check_tensor(f"{key} {whose}", value)
                 Number(low=0)(f"{key} {whose}", value)
-            elif value._array.shape != p._array.shape or value._array.dtype != p._array.dtype:
-                raise ValueError(
-                    f"{key} {whose} is {shape_of(value)} {value.dtype}; it must be {shape_of(p)} {p.dtype}, like its parameter"
-                )
 
     def _loaded_state(self, key: Any, values: Any, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         if isinstance(values, dict):

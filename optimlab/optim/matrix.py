@@ -12,7 +12,6 @@ import numpy as np
 from optimlab.checks import Check, Choice, Flag, Maybe, MissingError, Number, Numbers
 from optimlab.commit import commit
 from optimlab.graph import no_grad
-from optimlab.operators import shape_of
 from optimlab.optim.elementwise import EPS, _number, flags
 from optimlab.optim.optimizer import Optimizer, ParamsT
 from optimlab.optim.plan import plain
@@ -98,18 +97,13 @@ class Planned(Optimizer):
 
     def _check_state(self, whose: str, state: dict[str, Any], p: Tensor) -> None:
         """Raise ValueError or TypeError unless ``state`` is one that the update can go on from."""
-        for key, like in self._new_state(p).items():
+        shapes = {self.letters[letter]: shape for letter, shape in self.shapes(p._array).items()}
+        for key in [*(["step"] if self.counts_steps else []), *shapes]:
             if key not in state:
                 raise MissingError(f"the state {whose} has no {key!r}; {type(self).__name__} needs it: {list(state)}")
-            value = state[key]
-            if not isinstance(value, Tensor):
-                raise TypeError(f"{key} {whose} must be a Tensor, not {type(value).__name__}")
-            if key == "step":
-                Number(low=0)(f"step {whose}", value)
-            elif value._array.shape != like._array.shape or value._array.dtype != like._array.dtype:
-                raise ValueError(
-                    f"{key} {whose} is {shape_of(value)} {value.dtype}; it must be {shape_of(like)} {like.dtype}"
-                )
+            self._check_tensor(f"{key} {whose}", state[key], shapes.get(key), p.dtype)
+        if self.counts_steps:
+            Number(low=0)(f"step {whose}", state["step"])
 
     def _loaded_state(self, key: Any, values: Any, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         if isinstance(values, dict):

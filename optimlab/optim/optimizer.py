@@ -231,6 +231,18 @@ class Optimizer:
         if not p._array.flags.writeable:
             raise ValueError("a parameter's memory is read-only; make the tensor from a copy of the array")
 
+    @staticmethod
+    def _check_tensor(name: str, value: Any, shape: tuple[int, ...] | None = None, dtype: Any = None) -> None:
+        """Raise TypeError or ValueError unless a value of the state is a tensor, of this shape and dtype, and writeable."""
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{name} must be a Tensor, not {type(value).__name__}")
+        if shape is not None and (shape_of(value), value.dtype) != (shape, dtype):
+            raise ValueError(
+                f"{name} is {shape_of(value)} {value.dtype}; it must be {shape} {dtype}, like its parameter"
+            )
+        if not value._array.flags.writeable:
+            raise ValueError(f"{name} is in memory that is read-only; put a copy there")
+
     @property
     def nonfinite(self) -> str:
         """What a gradient with NaN or Inf does: ``"ignore"``, the default, steps on it as torch does; ``"skip"`` leaves the

@@ -15,9 +15,9 @@ import numpy as np
 
 from optimlab.checks import MissingError, Number
 from optimlab.commit import commit
+from optimlab.dtype import DTYPES
 from optimlab.functional import TensorError
 from optimlab.graph import enable_grad, no_grad
-from optimlab.operators import shape_of
 from optimlab.optim.linesearch import Trial, strong_wolfe
 from optimlab.optim.optimizer import Optimizer
 from optimlab.tensor import Tensor
@@ -239,13 +239,8 @@ class Walker(Optimizer):
             for value in state[key] if key in lists else [state[key]]:
                 if key not in self.vectors:
                     Number()(f"{key} {whose}", value)
-                elif not isinstance(value, Tensor):
-                    raise TypeError(f"{key} {whose} must be a Tensor, not {type(value).__name__}")
-                elif value._array.shape != x.shape or value._array.dtype != x.dtype:
-                    raise ValueError(
-                        f"{key} {whose} is {shape_of(value)} {value.dtype}; it must be {x.shape} {x.dtype}, like all "
-                        "parameters behind one another"
-                    )
+                else:
+                    self._check_tensor(f"{key} {whose}", value, x.shape, DTYPES[x.dtype])
 
     def _loaded_state(self, key: Any, values: Any, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         like = np.concatenate([q._array.reshape(-1) for q in group["params"]])
