@@ -35,7 +35,7 @@ class Claim(Shown):
         mark, verdict = VERDICTS[row["verdict"]]
         now = Text(row["zh_now"], row["en_now"]).html("div") if "zh_now" in row else ""
         rows = [
-            (Text("说法", "Claim"), f"{Text(row['zh'], row['en']).html('div')} <small>[{self.key}]</small>"),
+            (Text("说法", "Claim"), f"{Text(row['zh'], row['en']).html('div')} <small>[{escape(self.key)}]</small>"),
             (Text("实测", "Measured"), f"<code>{escape(self.measured)}</code>"),
             (Text("结论", "Verdict"), f"{mark} {verdict.html()}{now}"),
         ]

@@ -187,7 +187,7 @@ class Explorer:
                 texts = escape(json.dumps([c.text(v) for v in c.prepared]))
                 inputs.append(
                     f'<label>{c.label.html()} <input type="range" min="0" max="{n - 1}" value="{start}" data-texts="{texts}">'
-                    f" <output>{c.text(c.prepared[start])}</output></label>"
+                    f" <output>{escape(c.text(c.prepared[start]))}</output></label>"
                 )
         shown, said = frames[first]
         prepared = "".join(f'<div data-picture="{data}">{message}</div>' for data, message in frames)

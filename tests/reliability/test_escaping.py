@@ -1,0 +1,151 @@
+"""Names and labels come from files and from readers: whatever they hold, in HTML they are text and nothing else."""
+
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from optimlab.lab import bilingual, claims, exercises, explorer, predict, quiz
+from optimlab.lab.bilingual import Message, Text
+
+PAYLOADS = [
+    "<script>alert(1)</script>",
+    "</script><script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "<svg onload=alert(1)>",
+    "<svg><script>alert(1)</script></svg>",
+    '" onmouseover="alert(1)',
+    "' onmouseover='alert(1)",
+    '"><script>alert(1)</script>',
+    "'><script>alert(1)</script>",
+    "</div><script>alert(1)</script>",
+    "</span><b>",
+    "</output><script>alert(1)</script>",
+    "</table><iframe src=javascript:alert(1)>",
+    "<iframe srcdoc='<script>alert(1)</script>'>",
+    "<a href='javascript:alert(1)'>x</a>",
+    "<details open ontoggle=alert(1)>",
+    "<body onload=alert(1)>",
+    "<input autofocus onfocus=alert(1)>",
+    "<style>@import 'x'</style>",
+    "<style>*{display:none}</style>",
+    "<link rel=stylesheet href=x>",
+    "<meta http-equiv=refresh content='0;url=x'>",
+    "<base href=x>",
+    "<form action=x><button>",
+    "<object data=x>",
+    "<embed src=x>",
+    "<video><source onerror=alert(1)>",
+    "<math><mtext><script>alert(1)</script>",
+    "<!-- <b> -->",
+    "<![CDATA[<b>]]>",
+    "<?xml version='1.0'?><b>",
+    "<ScRiPt>alert(1)</sCrIpT>",
+    "<script\n>alert(1)</script\n>",
+    "<\tb>x</\tb>",
+    "&lt;script&gt;alert(1)&lt;/script&gt;",
+    "&#60;script&#62;alert(1)",
+    "\u202e<b>reversed",
+    "<b\x00>nul",
+    "${alert(1)}{{7*7}}",
+    "`<b>`",
+    "<textarea><b>",
+    "<lang-zh></span><span lang=en>",
+]
+
+
+class Shape(HTMLParser):
+    """The tags of a piece of HTML with the names of their attributes, without any text."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, [name for name, _ in attributes]))
+
+    def handle_endtag(self, tag):
+        self.tags.append(("/", tag))
+
+    def handle_comment(self, data):
+        self.tags.append(("comment",))
+
+    def handle_decl(self, data):
+        self.tags.append(("declaration",))
+
+    def handle_pi(self, data):
+        self.tags.append(("instruction",))
+
+    def unknown_decl(self, data):
+        self.tags.append(("unknown",))
+
+
+def an_explorer(x):
+    """An explorer whose every word is ``x``; its picture is not drawn."""
+    controls = [explorer.Control("c", Text(x, x), [x, "b"], x), explorer.Control("n", Text(x, x), [1, 2], 1)]
+    made = explorer.Explorer(x, controls, lambda **_: 0, lambda **_: None, lambda _: Message(x, x, x), Text(x, x))
+    made.show = lambda values: (np.zeros((2, 2, 3), np.uint8), Message(x, x, x))
+    return made
+
+
+def a_claim(x, monkeypatch):
+    row = {"zh": x, "en": x, "verdict": "changed", "zh_now": x, "en_now": x}
+    monkeypatch.setattr(claims, "statements", lambda: {x: row})
+    return claims.claim(x, False, x)._repr_html_()
+
+
+def a_quiz(x, monkeypatch):
+    question = {"zh": x, "en": x, "choices": [{"zh": x, "en": x, "why_zh": x, "why_en": x, "right": True}]}
+    monkeypatch.setattr(quiz, "questions", lambda: {x: [question]})
+    return quiz.quiz(x)._repr_html_()
+
+
+def wrong_function(x, monkeypatch):
+    def fails(*_):
+        raise ValueError(x)
+
+    return exercises._called(fails, 1.0)[1]._repr_html_()
+
+
+def guessed(x, monkeypatch):
+    prediction = predict.predict("key", [x, "b"])
+    monkeypatch.setitem(predict._guesses, "key", x)
+    return (
+        prediction._repr_html_() + predict.compare("key", "b")._repr_html_() + predict.compare("key", x)._repr_html_()
+    )
+
+
+SHOWN = {
+    "text": lambda x, _: Text(x, x).html() + Text(x, x).html("div"),
+    "message": lambda x, _: Message(x, x, x)._repr_html_(),
+    "guess": guessed,
+    "guess in the book": lambda x, m: (m.setenv("OPTIMLAB_BOOK", "1"), guessed(x, m))[1],
+    "claim": a_claim,
+    "quiz": a_quiz,
+    "exercise": wrong_function,
+    "player": lambda x, _: an_explorer(x).player(),
+    "live explorer": lambda x, _: an_explorer(x).widget().children[1].value,
+}
+
+
+@pytest.mark.parametrize("language", ["", "zh", "en"])
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_payload_stays_text(name, language, monkeypatch):
+    monkeypatch.setenv("OPTIMLAB_LANG", language)
+    assert len(PAYLOADS) >= 40
+    harmless = Shape(SHOWN[name]("x", monkeypatch)).tags
+    assert harmless
+    for payload in PAYLOADS:
+        assert Shape(SHOWN[name](payload, monkeypatch)).tags == harmless, payload
+
+
+def test_every_class_that_makes_html_is_here():
+    """Those of bilingual.py, claims.py, predict.py, quiz.py, and the explorer, are the ones above."""
+    classes = {c.__module__.rpartition(".")[2] for c in subclasses(bilingual.Shown)}
+    assert classes == {"bilingual", "claims", "predict", "quiz"} | ({"tables"} & classes)
+
+
+def subclasses(cls):
+    return {cls} | {s for c in cls.__subclasses__() for s in subclasses(c)}
