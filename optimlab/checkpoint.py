@@ -130,7 +130,7 @@ def _node(value: Any, arrays: Arrays, where: str = "obj", name: str | None = Non
         tag, array = ("array" if kind is np.ndarray else "scalar"), np.asarray(value)
     else:
         raise TypeError(
-            f"{where} is a {kind.__module__}.{kind.__qualname__}, which cannot be saved; make it of tensors, NumPy arrays, "
+            f"{where} is of type {kind.__module__}.{kind.__qualname__}, which cannot be saved; make it of tensors, NumPy arrays, "
             f"numbers, str, None, {', '.join(CONTAINERS)}: of an object save its state_dict()"
         )
     if not isinstance(array, np.ndarray):

@@ -1,6 +1,9 @@
 """Whole programs: the same text with torch and with optimlab."""
 
+import inspect
 import json
+import re
+import sys
 
 import pytest
 
@@ -24,6 +27,18 @@ def test_introductions_with_torch(program):
     """What is recorded is what torch prints."""
     torch = pytest.importorskip("torch", reason="torch is not installed; its outputs are recorded")
     assert output(program, torch).splitlines() == PRINTED[program.__name__].splitlines()
+
+
+@pytest.mark.parametrize("program", INTRODUCTIONS, ids=lambda program: program.__name__)
+def test_introductions_with_our_name_in_the_import_lines(program, monkeypatch):
+    """The other way: optimlab in place of torch in the import lines, and nothing else."""
+    source = inspect.getsource(program)
+    source = re.sub(r"^( +)import torch$", r"\1import optimlab as torch", source, flags=re.M)
+    source = re.sub(r"^( +)(from|import) torch\b", r"\1\2 optimlab", source, flags=re.M)
+    monkeypatch.setitem(sys.modules, "torch", None)  # an import of torch would fail
+    names = {}
+    exec(source, names)
+    assert output(names[program.__name__], optimlab).splitlines() == PRINTED[program.__name__].splitlines()
 
 
 def test_the_older_interface():
