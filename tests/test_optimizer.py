@@ -13,6 +13,7 @@ import optimlab as ol
 from cases import OPTIMIZERS, PROBLEMS, flat, label
 from optimlab import optim
 from optimlab.optim import lr_scheduler
+from optimlab.optim.elementwise import Elementwise
 from optimlab.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from optimlab.optim.program import BLOCK
 from oracle import as_given
@@ -225,6 +226,49 @@ def test_an_optimizer_in_torchs_style():
     optimizer.register_step_post_hook(lambda *a: calls.append(1))
     step(optimizer, [3.0, -4.0])
     assert p.tolist() == [0.5, 2.5] and calls == [1] and optimizer.state_dict()["state"] == {0: {"steps": 1}}
+
+
+class Late(Elementwise):
+    """Step along the mean of all gradients so far. 沿所有梯度的平均值走。
+
+    {update}
+    """
+
+    letters, numbers = {"m": "mean"}, {"n": "seen"}
+
+    def __init__(self, params, lr=0.5):
+        super().__init__(params, {"lr": lr})
+
+    @staticmethod
+    def initial(group):
+        return {"n": 0.0, "m": 0.0}
+
+    @staticmethod
+    def rule(p, g, m, n, *, lr):
+        n = n + 1
+        m = m + (g - m) / n
+        return {"p": p - lr * m, "m": m, "n": n}
+
+
+def test_a_rule_of_ones_own():
+    """The least that a class gives, without the options that torch's all have."""
+    p = leaf(1.0, 2.0)
+    optimizer = Late([p])
+    step(optimizer, [2.0, -4.0])
+    step(optimizer, [0.0, -2.0])
+    assert p.tolist() == [-0.5, 5.5] and optimizer.state[p]["seen"].item() == 2 and "step" not in optimizer.state[p]
+    assert optimizer.state[p]["mean"].tolist() == [1, -3] and r"\eta\,m_{t}" in Late.__doc__
+    twin = Late([leaf(-0.5, 5.5)])
+    twin.load_state_dict(optimizer.state_dict())
+    for o in (optimizer, twin):
+        step(o, [4.0, 0.0])
+    assert next(twin._parameters()).tolist() == p.tolist() == [-1.5, 6.5]
+    with pytest.raises(TypeError, match="name each letter and each option"):
+
+        class Vague(optim.Adam):
+            @staticmethod
+            def rule(p, g, m, v, v_max=None, **options):
+                return optim.Adam.rule.function(p, g, m, v, v_max, **options)
 
 
 def test_named_parameters():

@@ -201,7 +201,7 @@ class Elementwise(Optimizer):
                 calls.append((state["step"]._array.fill, step))
                 given |= {"t": int(step)} if self.rule.takes_t else {}
             with enable_grad():
-                g = -p.grad if group["maximize"] else p.grad
+                g = -p.grad if group.get("maximize") else p.grad
                 new = self.rule.function(p, g, **given, **options)
                 changed = {}
                 for letter, key in keys.items():

@@ -198,11 +198,11 @@ class Plan:
     def _read_options(self) -> None:
         """Check the group's options, and take them down."""
         optimizer, group = self.optimizer, self.group
-        optimizer._check_complete(group, (*optimizer.rule.hyper, "maximize"))
+        optimizer._check_complete(group, optimizer.rule.hyper)
         self.names, self.values = list(group), list(group.values())
         self.options = {name: plain(group[name]) for name in optimizer.rule.hyper}
         self.fixed = all(_fixed(group[name]) for name in group if name != "params")
-        self.initial, self.maximize = optimizer.initial(group), group["maximize"]
+        self.initial, self.maximize = optimizer.initial(group), bool(group.get("maximize"))
 
     def holds(self, group: dict[str, Any], engine: str) -> bool:
         """Whether all that was planned is still so; reads changed options, and raises where they are wrong."""

@@ -247,6 +247,10 @@ class Rule:
         self.function, self.owner = function, owner
         self.__doc__ = function.__doc__
         parameters = inspect.signature(function).parameters.values()
+        if any(x.kind in (x.VAR_POSITIONAL, x.VAR_KEYWORD) for x in parameters):
+            raise TypeError(
+                f"the rule of {owner.__name__} has * or ** in its signature; name each letter and each option"
+            )
         self.letters = tuple(x.name for x in parameters if x.kind is x.POSITIONAL_OR_KEYWORD)[2:]
         names = [x.name for x in parameters if x.kind is x.KEYWORD_ONLY]
         self.takes_t = "t" in names
