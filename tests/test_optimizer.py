@@ -240,10 +240,6 @@ class Late(Elementwise):
         super().__init__(params, {"lr": lr})
 
     @staticmethod
-    def initial(group):
-        return {"n": 0.0, "m": 0.0}
-
-    @staticmethod
     def rule(p, g, m, n, *, lr):
         n = n + 1
         m = m + (g - m) / n

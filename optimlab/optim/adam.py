@@ -91,8 +91,8 @@ class Adam(Elementwise):
                     f"{name} as a Tensor is not supported for capturable=False and foreach=True; leave foreach=None"
                 )
 
-    @staticmethod
-    def initial(group: dict[str, Any]) -> dict[str, Any]:
+    @classmethod
+    def initial(cls, group: dict[str, Any]) -> dict[str, Any]:
         return {"m": 0.0, "v": 0.0, "v_max": 0.0} if group["amsgrad"] else {"m": 0.0, "v": 0.0}
 
     @staticmethod
@@ -231,10 +231,6 @@ class Adamax(Elementwise):
         super().__init__(params, locals())
 
     @staticmethod
-    def initial(group: dict[str, Any]) -> dict[str, Any]:
-        return {"m": 0.0, "u": 0.0}
-
-    @staticmethod
     def rule(p, g, m, u, *, t, lr, betas, eps, weight_decay):
         beta1, beta2 = betas
         p, g = decay(p, g, lr, weight_decay)
@@ -314,8 +310,8 @@ class NAdam(Elementwise):
     ) -> None:
         super().__init__(params, locals())
 
-    @staticmethod
-    def initial(group: dict[str, Any]) -> dict[str, Any]:
+    @classmethod
+    def initial(cls, group: dict[str, Any]) -> dict[str, Any]:
         return {"mu_product": 1.0, "m": 0.0, "v": 0.0}
 
     @staticmethod
@@ -401,10 +397,6 @@ class RAdam(Elementwise):
         super().__init__(params, locals())
 
     @staticmethod
-    def initial(group: dict[str, Any]) -> dict[str, Any]:
-        return {"m": 0.0, "v": 0.0}
-
-    @staticmethod
     def rule(p, g, m, v, *, t, lr, betas, eps, weight_decay, decoupled_weight_decay):
         beta1, beta2 = betas
         p, g = decay(p, g, lr, weight_decay, decoupled_weight_decay)
@@ -476,10 +468,6 @@ class SparseAdam(Elementwise):
         maximize: bool = False,
     ) -> None:
         super().__init__(params, locals())
-
-    @staticmethod
-    def initial(group: dict[str, Any]) -> dict[str, Any]:
-        return {"m": 0.0, "v": 0.0}
 
     @staticmethod
     def takes_sparse(group: dict[str, Any]) -> str:

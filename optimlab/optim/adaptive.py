@@ -82,8 +82,8 @@ class Adagrad(Elementwise):
     def share_memory(self) -> None:
         """Nothing: torch moves the state to memory that processes share. 无操作，为兼容 torch 而设。"""
 
-    @staticmethod
-    def initial(group: dict[str, Any]) -> dict[str, Any]:
+    @classmethod
+    def initial(cls, group: dict[str, Any]) -> dict[str, Any]:
         return {"s": group["initial_accumulator_value"]}
 
     @staticmethod
@@ -158,10 +158,6 @@ class Adadelta(Elementwise):
         differentiable: bool = False,
     ) -> None:
         super().__init__(params, locals())
-
-    @staticmethod
-    def initial(group: dict[str, Any]) -> dict[str, Any]:
-        return {"v": 0.0, "u": 0.0}
 
     @staticmethod
     def rule(p, g, v, u, *, lr, rho, eps, weight_decay):
@@ -241,8 +237,8 @@ class RMSprop(Elementwise):
     ) -> None:
         super().__init__(params, locals())
 
-    @staticmethod
-    def initial(group: dict[str, Any]) -> dict[str, Any]:
+    @classmethod
+    def initial(cls, group: dict[str, Any]) -> dict[str, Any]:
         return {"v": 0.0} | ({"b": 0.0} if group["momentum"] else {}) | ({"m": 0.0} if group["centered"] else {})
 
     @staticmethod

@@ -86,9 +86,10 @@ class Elementwise(Optimizer):
 
     A subclass gives ``rule``, a static method ``rule(p, g, *state, t, **options)`` that returns new values by letter;
     ``letters``, torch's name for each letter of the state; ``numbers``, the same for state that is one plain number, which
-    the rule gets as a float and may branch on; and ``initial(group)``, the letters in use with the number they are first
-    filled with (None: the rule's first result). A rule that takes ``t`` has its steps counted. ``checks`` lists the options in
-    the order they have in a group; a constructor passes on its arguments: ``super().__init__(params, locals())``.
+    the rule gets as a float and may branch on; and, unless all begin at 0, ``initial(group)``: the letters in use, each with
+    the number it is first filled with (None: the rule's first result). A rule that takes ``t`` has its steps counted.
+    ``checks`` lists the options in the order they have in a group; a constructor passes on its arguments:
+    ``super().__init__(params, locals())``.
     """
 
     letters: dict[str, str] = {}
@@ -117,10 +118,10 @@ class Elementwise(Optimizer):
         """The options at their defaults."""
         return dict(cls([Tensor(0.0)]).defaults)  # type: ignore[call-arg]
 
-    @staticmethod
-    def initial(group: dict[str, Any]) -> dict[str, Any]:
-        """The letters of the state in use, each with what its array is first filled with."""
-        return {}
+    @classmethod
+    def initial(cls, group: dict[str, Any]) -> dict[str, Any]:
+        """The letters of the state in use, each with what it is first filled with. 状态的初值。"""
+        return dict.fromkeys([*cls.numbers, *cls.letters], 0.0)
 
     @staticmethod
     def takes_sparse(group: dict[str, Any]) -> str | None:

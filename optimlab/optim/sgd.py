@@ -100,8 +100,8 @@ class SGD(Elementwise):
             )
         return group
 
-    @staticmethod
-    def initial(group: dict[str, Any]) -> dict[str, Any]:
+    @classmethod
+    def initial(cls, group: dict[str, Any]) -> dict[str, Any]:
         return {"v": None} if group["momentum"] else {}
 
     @staticmethod
@@ -187,8 +187,8 @@ class ASGD(Elementwise):
     ) -> None:
         super().__init__(params, locals())
 
-    @staticmethod
-    def initial(group: dict[str, Any]) -> dict[str, Any]:
+    @classmethod
+    def initial(cls, group: dict[str, Any]) -> dict[str, Any]:
         return {"eta": group["lr"], "mu": 1.0, "average": 0.0}
 
     @staticmethod
@@ -279,8 +279,8 @@ class Rprop(Elementwise):
                 f"Invalid step_sizes: {low}, {high}; step_sizes must be the smallest step, then the largest"
             )
 
-    @staticmethod
-    def initial(group: dict[str, Any]) -> dict[str, Any]:
+    @classmethod
+    def initial(cls, group: dict[str, Any]) -> dict[str, Any]:
         return {"q": 0.0, "delta": group["lr"]}
 
     @staticmethod
