@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from optimlab.arrays import TensorError
-from optimlab.graph import gradients, quiet, set_grad_enabled
+from optimlab.graph import _mode, gradients, quiet, set_grad_enabled
 from optimlab.operators import shape_of
 
 if TYPE_CHECKING:
@@ -51,9 +51,12 @@ def differentiate(
 ) -> dict[int, tuple[Any, Any, bool]]:
     """The gradients of ``outputs``, as `graph.gradients` gives them."""
     seeds = [_seed(y, g, i, create_graph) for i, (y, g) in enumerate(zip(outputs, grad_outputs, strict=True))]
-    with set_grad_enabled(create_graph):
-        keep = create_graph if retain_graph is None else retain_graph
+    keep = create_graph if retain_graph is None else retain_graph
+    before, _mode.recording = _mode.recording, create_graph
+    try:
         return gradients(seeds, wanted, keep) if create_graph else quiet(gradients, seeds, wanted, keep)
+    finally:
+        _mode.recording = before
 
 
 def as_grad(like: "Tensor", g: Any, shared: bool) -> "Tensor":

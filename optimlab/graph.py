@@ -7,7 +7,7 @@ import contextvars
 import functools
 import inspect
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from typing import Any
 
@@ -164,7 +164,8 @@ INPUTS = "abc"  # how derivatives call the inputs, in order
 def _plan(row: tuple, recorded: tuple[bool, ...]) -> tuple[list, list]:
     """How to go back through an operation whose inputs marked in ``recorded`` want gradients.
 
-    What to save, each key with its input (-1: the result); and for each such input its derivative, with the keys it asks for.
+    What to save, each key with its input (-1: the result); and for each such input its derivative, with the keys it asks for,
+    and whether all of them are saved values.
     """
     steps = []
     for position, marked in enumerate(recorded):
@@ -172,8 +173,9 @@ def _plan(row: tuple, recorded: tuple[bool, ...]) -> tuple[list, list]:
         at = min(position + 1, len(row) - 2) if row[-1] is ... else position + 1
         if marked and at < len(row) and row[at] is not None:
             code = row[at].__code__
-            steps.append((position, row[at], code.co_varnames[1 : code.co_argcount]))
-    wanted = {key for _, _, keys in steps for key in keys}
+            keys = code.co_varnames[1 : code.co_argcount]
+            steps.append((position, row[at], keys, set(keys) <= {*INPUTS, "y"}))
+    wanted = {key for _, _, keys, _ in steps for key in keys}
     return [(key, INPUTS.find(key)) for key in (*INPUTS[: len(recorded)], "y") if key in wanted], steps
 
 
@@ -205,7 +207,7 @@ class Node:
         self.label: str | None = None  # a method that is made of several operations may name the last
         self.order = next(self._orders)  # an operation is younger than all its inputs
         self.dtype = output._array.dtype
-        self.shapes = [getattr(x, "shape", ()) for x in arrays]
+        self.shapes = [x.shape if type(x) is np.ndarray else getattr(x, "shape", ()) for x in arrays]
         self._hooks = None  # each takes the gradient of the result and may give another
         self._saves, self._steps = _plan(OPERATIONS[name], tuple([edge is not None for edge in edges]))
         self._versions: list[tuple] = []
@@ -244,12 +246,13 @@ class Node:
             (edge if edge is None or isinstance(edge, Node) else AccumulateGrad(edge), 0) for edge in self.edges
         )
 
-    def flow(self, g: Any, needed: set[int] | None) -> Iterator[tuple[Any, Any]]:
+    def flow(self, g: Any, needed: set[int] | None) -> list[tuple[Any, Any]]:
         """The chain rule for one operation: each edge (of those needed) with the gradient that flows along it.
 
         ``g`` is an array, or a tensor; then what was saved takes part as tensors too, and the gradients have a history.
         """
-        if self.saved is None:
+        saved = self.saved
+        if saved is None:
             raise RuntimeError(
                 "Trying to backward through the graph a second time: what it had saved was freed by the first; "
                 "call backward(retain_graph=True) the first time, or compute the loss anew"
@@ -261,15 +264,18 @@ class Node:
                     f"operand {key!r} of {self.operation!r} is at version {counter[0]}; expected version {version} instead; "
                     "call backward before changing it, or change a clone()"
                 )
-        saved = self.saved
-        if hasattr(g, "_wrap"):
+        if type(g) is not np.ndarray and hasattr(g, "_wrap"):
             saved = {key: self._revive(g, key, position) for key, position in self._saves}
-        known = {**self.static, **saved, "shapes": self.shapes}
-        for position, derivative, keys in self._steps:
-            edge = self.edges[position]
+        found = []
+        for position, derivative, keys, plain in self._steps:
+            edge, shape = self.edges[position], self.shapes[position]
             if needed is None or id(edge) in needed:
-                known["shape"], known["position"] = shape, _ = self.shapes[position], position
-                yield edge, unbroadcast(derivative(g, *[known[key] for key in keys]), shape)
+                known = saved
+                if not plain:
+                    known = {**self.static, **saved, "shapes": self.shapes, "shape": shape, "position": position}
+                local = derivative(g, *[known[key] for key in keys])
+                found.append((edge, local if local.shape == shape else unbroadcast(local, shape)))
+        return found
 
     def _revive(self, g: Any, key: str, position: int) -> Any:
         """What was saved, as a tensor with its history where it has one."""
@@ -336,11 +342,13 @@ def gradients(
 
     def collect(edge: Any, g: Any, shared: bool) -> None:
         """Add ``g`` to what has arrived at an edge."""
-        _, before, foreign = collected.get(id(edge), (None, None, True))
-        if before is None:
-            collected[id(edge)] = edge, g, shared
-        elif foreign or type(before) is not np.ndarray:
-            collected[id(edge)] = edge, before + g, False
+        key = id(edge)
+        if key not in collected:
+            collected[key] = edge, g, shared
+            return
+        _, before, foreign = collected[key]
+        if foreign or type(before) is not np.ndarray:
+            collected[key] = edge, before + g, False
         else:
             np.add(before, g, out=before)
 
@@ -356,8 +364,8 @@ def gradients(
         if keep:
             collected[id(node)] = node, g, True
         for edge, local in node.flow(g, needed):
-            dtype = edge.dtype if isinstance(edge, Node) else edge._array.dtype
-            array = getattr(local, "_array", local)
+            dtype = edge.dtype if type(edge) is Node else edge._array.dtype
+            array = local if type(local) is np.ndarray else getattr(local, "_array", local)
             if array.dtype != dtype:
                 local = local.astype(dtype) if local is array else local.to(dtype)
             collect(edge, local, local is g or getattr(array, "base", None) is not None)
