@@ -49,6 +49,7 @@ from optimlab.arrays import (
     sigmoid,
     softmax,
     spread,
+    sum_of_rows,
     sum_over,
     unbroadcast,
     unreduce,
@@ -131,7 +132,7 @@ register({
     "log_softmax": (log_softmax, lambda g, y, dim: g - np.exp(y) * g.sum(axis=dim, keepdims=True)),
     # products of matrices
     "matmul": (np.matmul, matmul_by_a, matmul_by_b),
-    "linear": (linear, lambda g, b: g @ b, lambda g, a: rows(g).T @ rows(a), lambda g: g),
+    "linear": (linear, lambda g, b: g @ b, lambda g, a: rows(g).T @ rows(a), sum_of_rows),
     "einsum": (
         lambda a, b, subscripts: np.einsum(subscripts, a, b, optimize=True),
         lambda g, b, shape, subscripts: einsum_by(g, b, shape, subscripts, 0),
