@@ -285,6 +285,12 @@ class Node:
             return g._wrap(self.saved[key], edge)
         return self.saved[key] if edge is None else edge
 
+    def before_change(self, array: Any) -> None:
+        """Its result will be written into ``array``: where that is its own first input, keep the old numbers as a copy."""
+        if self.saved and self.saved.get("a") is array:
+            self.saved["a"] = array.copy()
+            self._versions = [entry for entry in self._versions if entry[0] != "a"]
+
     def moved(self, output: Any) -> None:
         """Its result was written into the memory of ``output``: what it saved of it is there, and may be changed there."""
         if self.saved and "y" in self.saved and output._array.dtype == self.dtype:

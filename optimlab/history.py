@@ -132,6 +132,8 @@ class History(Base):
                 )
             new = new.to(self.dtype)
         _check_writeable(array)
+        if new._node is not None:
+            new._node.before_change(array)
         np.copyto(array, new._array, casting="unsafe")
         self._version[0] += 1
         if new._node is not None:
