@@ -287,8 +287,9 @@ class Node:
 
     def before_change(self, array: Any) -> None:
         """Its result will be written into ``array``: where that is its own first input, keep the old numbers as a copy."""
-        if self.saved and self.saved.get("a") is array:
-            self.saved["a"] = array.copy()
+        saved = self.saved or {}
+        if "a" in saved and saved["a"] is array:
+            saved["a"] = array.copy()
             self._versions = [entry for entry in self._versions if entry[0] != "a"]
 
     def moved(self, output: Any) -> None:
