@@ -383,7 +383,7 @@ MEASURED = {
     "S2-124": (
         YES,
         lambda: (
-            plateau_rate(patience=0, metrics=[1.0] * 9, min_lr=0.01) == 0.01
+            plateau_rate(patience=0, metrics=[1.0] * 9, min_lr=0.03) == 0.03
             and plateau_rate(patience=0, metrics=[1.0] * 9, min_lr=[0.02]) == 0.02
         ),
     ),
