@@ -178,7 +178,8 @@ def stricter(lang: str) -> str | None:
     if not path.exists():
         return None
     entries = tomllib.loads(path.read_text(encoding="utf-8"))
-    rows = [[_cell(entry[lang]), _cell(entry["torch"])] for entry in entries.values()]
+    theirs = {"zh": "torch_zh", "en": "torch"}[lang]
+    rows = [[_cell(entry[lang]), _cell(entry.get(theirs, entry["torch"]))] for entry in entries.values()]
     return f"# {word('stricter', lang)}\n\n{word('stricter_lead', lang)}\n\n{_table(word('stricter_head', lang), rows)}"
 
 

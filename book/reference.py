@@ -27,7 +27,7 @@ AREAS = {  # a page for each that there is; a name stands on the page of the inn
     "optimlab.optim.swa_utils": Text("权重平均", "Averaged weights"),
     "optimlab.utils.data": Text("数据", "Data"),
     "optimlab.checkpoint": Text("存盘与恢复", "Saving and loading"),
-    "optimlab.testing": Text("检验自己的优化器", "Testing an optimizer of your own"),
+    "optimlab.testing": Text("检验工具", "Testing"),
 }
 INNER = {"optimlab.tensor"}  # a page for what readers get from elsewhere; the rest of the module is no one's business
 BASES = {"optimlab.optim.elementwise.Elementwise": "optimlab.optim"}  # not exported, but what readers subclass

@@ -217,3 +217,6 @@ def test_stricter_page(tmp_path, monkeypatch):
     (tmp_path / "stricter.toml").write_text(entry, encoding="utf-8")
     assert build.stricter("zh").endswith("| `lr` 不能是 `nan`\\|`inf`。 | accepts `nan`\\_ |\n")
     assert "| `lr` must be finite. |" in build.stricter("en")
+    with (tmp_path / "stricter.toml").open("a", encoding="utf-8") as file:
+        file.write('torch_zh = "照样接受"\n')
+    assert build.stricter("zh").endswith("| 照样接受 |\n") and "accepts" in build.stricter("en")
