@@ -132,8 +132,8 @@ def signature(thing: Any, bound: bool = False) -> str:
     for p in parameters[1:] if bound else parameters:
         default = p.default
         if default is not p.empty and not isinstance(default, (int, float, str, bool, tuple, type(None))):
-            default = getattr(default, "__name__", "...")
-            p = p.replace(default=_Bare(default))
+            name = getattr(default, "__name__", "")
+            p = p.replace(default=_Bare(name if name.isidentifier() else "..."))
         shown.append(p.replace(annotation=p.empty))
     return re.sub(r" -> .*", "", str(inspect.Signature(shown)))
 

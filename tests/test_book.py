@@ -175,6 +175,13 @@ def test_the_reference_speaks_the_language_of_its_page():
         assert "`lr`\n: learning rate η" in page and "```pycon\n>>> from optimlab import optim" in page
 
 
+def test_signatures_are_names_and_defaults():
+    def step(self, x: int, /, lr: float = 0.1, *rest, key=len, how=lambda: 1, dtype=None, **options) -> None: ...
+
+    assert reference.signature(step, bound=True) == "(x, /, lr=0.1, *rest, key=len, how=..., dtype=None, **options)"
+    assert reference.signature(optim.SGD).startswith("(params, lr=0.001, momentum=0, ")
+
+
 def test_docstrings_become_markdown():
     text = "Halve ``x_1``; see `y`. Costs 5 * 3 [a] <b> $2 #1. 减半 ``x_1``。 Raises ValueError."
     assert reference.languages(text) == (
