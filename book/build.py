@@ -125,21 +125,35 @@ def shown(output: Any, lang: str, figures: Path) -> dict[str, str]:
     """What the page shows of an output: one kind, in one language."""
     data = output.data
     if "text/html" in data:
-        return {"text/html": keep(data["text/html"], lang)}
+        return {"text/html": as_files(keep(data["text/html"], lang), figures)}
     if "image/png" in data:
-        alt = choose(output.metadata.get("image/png", {}).get("alt", ""), lang)
-        return {"text/html": figure(base64.b64decode(data["image/png"]), alt, figures)}
+        told = output.metadata.get("image/png", {})
+        size = (told["width"], told["height"]) if "width" in told else None
+        png = base64.b64decode(data["image/png"])
+        return {"text/html": figure(png, choose(told.get("alt", ""), lang), figures, size)}
     return {kind: data[kind] for kind in ("text/latex", "text/plain") if kind in data}
 
 
-def figure(png: bytes, alt: str, figures: Path) -> str:
-    """A picture as a file of its own, which both editions share, and the HTML that shows it."""
+def figure(png: bytes, alt: str, figures: Path, size: tuple[int, int] | None = None) -> str:
+    """The HTML that shows a picture, by default a pixel for a pixel."""
+    width, height = size or struct.unpack(">II", png[16:24])
+    source = stored(png, figures)
+    return (
+        f'<img class="lab-picture" src="{source}" width="{width}" height="{height}" alt="{escape(alt)}" loading="lazy">'
+    )
+
+
+def stored(png: bytes, figures: Path) -> str:
+    """Keep a picture as a file that both editions share; gives its address on a page."""
     name = f"{hashlib.sha256(png).hexdigest()[:16]}.png"
     figures.mkdir(parents=True, exist_ok=True)
     (figures / name).write_bytes(png)
-    width, height = struct.unpack(">II", png[16:24])
-    size = f'width="{width}" height="{height}"'
-    return f'<img class="lab-picture" src="../figures/{name}" {size} alt="{escape(alt)}" loading="lazy">'
+    return f"../figures/{name}"
+
+
+def as_files(html: str, figures: Path) -> str:
+    """HTML whose pictures are files: a page is there at once, and the frames of a player when they are wanted."""
+    return re.sub(r"data:image/png;base64,([^\"]*)", lambda m: stored(base64.b64decode(m[1]), figures), html)
 
 
 # ---- other pages
@@ -150,7 +164,11 @@ def front(lang: str, executed: dict[str, Any], drawn: bytes, player: str, figure
     text = (HERE / f"index.{lang}.md").read_text(encoding="utf-8")
     lessons = "\n".join(f"- [**{name[:2]}** {title(nb, lang)}]({name}.ipynb)" for name, nb in executed.items())
     hero = figure(drawn, getattr(picture.ALT, lang), figures).replace(' loading="lazy"', "")
-    parts = {"picture": hero, "lessons": f":::{{container}} book-lessons\n{lessons}\n:::", "player": keep(player, lang)}
+    parts = {
+        "picture": hero,
+        "lessons": f":::{{container}} book-lessons\n{lessons}\n:::",
+        "player": as_files(keep(player, lang), figures),
+    }
     return re.sub(r"\{\{(\w+)\}\}", lambda m: parts[m[1]], text)
 
 

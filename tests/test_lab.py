@@ -160,7 +160,7 @@ def test_players_frames_are_what_the_library_computes(name):
 
     explorer = EXPLORERS[name]()
     html = explorer.player()
-    frames = re.findall(r'<div data-picture="(.*?)">(.*?</div>)</div>', html, re.S)
+    frames = re.findall(r'<div data-picture="data:image/png;base64,(.*?)">(.*?</div>)</div>', html, re.S)
     settings = list(explorer.grid(prepared=True))
     assert len(frames) == len(settings) and len(html) < 1_500_000
     counts = [int(n) + 1 for n in re.findall(r'max="(\d+)"', html)]

@@ -175,7 +175,7 @@ class Explorer:
         frames = []
         for values in self.grid(prepared=True):
             picture, message = self.show(values)
-            data = base64.b64encode(png(picture, colors=128)).decode()
+            data = f"data:image/png;base64,{base64.b64encode(png(picture, colors=128)).decode()}"
             frames.append((data, message._repr_html_()))
         height, width, _ = picture.shape
         inputs, first = [], 0  # the frame that the controls begin with; the last control changes fastest
@@ -193,7 +193,7 @@ class Explorer:
         prepared = "".join(f'<div data-picture="{data}">{message}</div>' for data, message in frames)
         return (
             f'<div class="lab-player" data-name="{escape(self.name)}"><div class="lab-controls">{" ".join(inputs)}</div>'
-            f'<img src="data:image/png;base64,{shown}" width="{width}" height="{height}" alt="{escape(str(self.alt))}">'
+            f'<img src="{shown}" width="{width}" height="{height}" alt="{escape(str(self.alt))}">'
             f'<div class="lab-goal" aria-live="polite">{said}</div><div class="lab-frames" hidden>{prepared}</div></div>'
         )
 

@@ -10,11 +10,15 @@ for (const player of document.querySelectorAll(".lab-player")) {
       input.nextElementSibling.value = texts[input.valueAsNumber];
       input.setAttribute("aria-valuetext", texts[input.valueAsNumber]);
     }
-    player.querySelector("img").src = "data:image/png;base64," + frames[frame].dataset.picture;
+    player.querySelector("img").src = frames[frame].dataset.picture;
     player.querySelector(".lab-goal").innerHTML = frames[frame].innerHTML;
   };
   for (const input of inputs) input.addEventListener("input", show);
   show();
+  const fetchAll = () => {
+    for (const frame of frames) new Image().src = frame.dataset.picture; // before they are wanted
+  };
+  for (const kind of ["pointerenter", "focusin"]) player.addEventListener(kind, fetchAll, { once: true });
 }
 
 // Predict, then see: what was computed stays covered until the reader has guessed, or asks to see it without.

@@ -124,7 +124,8 @@ def test_every_page(chromium, server, html, lang):
                 and page.locator("html").get_attribute("lang")[:2] == lang
             )
             found |= barriers(axe.run(page, options={"resultTypes": ["violations"]}), name)
-            if lang == "en":  # colours are the same in both editions
+            if lang == "en" and "/api/" not in name or name == "en/api/optimlab.optim.html":
+                # colours are the same in both editions, and on all pages of the reference
                 page.click("#book-dark")
                 only = {"runOnly": ["color-contrast"], "resultTypes": ["violations"]}
                 found |= barriers(axe.run(page, {"exclude": [["mjx-container"]]}, only), f"{name}, dark")
@@ -243,7 +244,7 @@ def test_switch_stays_on_the_page_and_place(chromium, server, html):
     assert [name[3:] for name in pages(html, "zh")] == [name[3:] for name in pages(html, "en")]
     with window(chromium) as page:
         for name in [*lessons(html, "zh"), "zh/api/optimlab.optim.html", "zh/glossary.html"]:
-            for share in (0, 0.23, 0.5, 0.81):
+            for share in (0, 0.37, 0.81):
                 show(page, f"{server}/{name}")
                 page.evaluate(f"scrollTo(0, {share} * (document.body.scrollHeight - innerHeight))")
                 before, y = page.evaluate(PLACE), page.evaluate("scrollY")
@@ -390,7 +391,7 @@ def test_without_scripts_the_text_is_there(chromium, server):
     with window(chromium, java_script_enabled=False) as page:
         page.goto(f"{server}/en/00_start_here.html")
         assert page.locator("article").inner_text().count("learning rate") > 3
-        assert page.locator(".lab-player img").get_attribute("src").startswith("data:image/png")
+        assert page.locator(".lab-player img").evaluate("image => image.naturalWidth") > 100
         page.click("#book-language")
         page.wait_for_url("**/zh/00_start_here.html")
         page.goto(f"{server}/index.html")
