@@ -9,7 +9,7 @@ from pathlib import Path
 
 import hypothesis
 
-FOLDERS = ("", "browser", "properties", "reliability")
+FOLDERS = ("", "browser", "properties", "reliability", "../book")
 sys.path[:0] = [str(Path(__file__).parent / folder) for folder in FOLDERS]
 
 examples = int(os.environ.get("OPTIMLAB_EXAMPLES", "200"))
