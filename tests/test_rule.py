@@ -40,7 +40,6 @@ OPTIONS = {  # enough option sets to run every line of a rule
         {"momentum": 0.9, "centered": True, "weight_decay": 0.2},
     ],
     optim.Adamax: [{}, {"betas": (0.5, 0.75), "eps": 0.1, "weight_decay": 0.2, "t": 7}],
-    optim.SparseAdam: [{}, {"betas": (0.5, 0.75), "eps": 0.1, "t": 7}],
     optim.RAdam: [
         {},
         {"betas": (0.5, 0.75), "weight_decay": 0.2, "t": 7},
