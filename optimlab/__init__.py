@@ -87,7 +87,7 @@ from optimlab.functions import (
     vstack,
     where,
 )
-from optimlab.lending import as_torch, give_paths
+from optimlab.lending import as_torch
 from optimlab.optim.engine import set_engine
 from optimlab.printing import set_printoptions
 from optimlab.random import Generator, default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
@@ -101,5 +101,4 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 double, float, half, long, int, short = float64, float32, float16, int64, int32, int16
 globals().update(METHODS)  # exp, sum, reshape, …: each method of Tensor that is a function in torch
-give_paths()
-del METHODS, give_paths
+del METHODS

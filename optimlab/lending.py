@@ -7,22 +7,6 @@ import sys
 from contextlib import ContextDecorator
 from types import ModuleType
 
-# torch has a file for each optimizer; ours stand together by idea
-PATHS = {
-    "optim.adam": ("adamw", "adamax", "nadam", "radam", "sparse_adam"),
-    "optim.sgd": ("asgd", "rprop"),
-    "optim.adaptive": ("adagrad", "adadelta", "rmsprop"),
-    "optim.matrix": ("_adafactor", "_muon"),
-    "optim.curvature": ("lbfgs",),
-}
-
-
-def give_paths() -> None:
-    """Let torch's import paths, such as ``optimlab.optim.adamw``, lead to the modules that hold their classes."""
-    for path, others in PATHS.items():
-        for other in others:
-            sys.modules[f"optimlab.optim.{other}"] = sys.modules[f"optimlab.{path}"]
-
 
 def _torchs() -> dict[str, ModuleType]:
     return {name: module for name, module in sys.modules.items() if name == "torch" or name.startswith("torch.")}
