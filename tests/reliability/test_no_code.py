@@ -10,8 +10,10 @@ MODULES = {"pickle", "marshal", "shelve", "dill", "joblib", "code", "codeop", "r
 MODULES |= {"multiprocessing", "socket", "socketserver", "ssl", "http", "urllib", "ftplib", "smtplib", "xmlrpc"}
 MODULES |= {"asyncio", "requests", "webbrowser"}
 CALLS = {"eval", "exec", "compile", "__import__", "import_module", "system", "popen", "spec_from_file_location"}
-# a kernel is compiled from the text that the module itself has made of a rule, never from what a file says
-ALLOWED = {"optim/kernel.py": {"exec", "compile"}}
+ALLOWED = {
+    "optim/kernel.py": {"exec", "compile"},  # the text that the module itself has made of a rule, nothing a file says
+    "lab/bench.py": {"subprocess"},  # this same module, with another number of threads
+}
 
 
 def found(tree):
