@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from optimlab.creation import tensor
 from optimlab.lab.bilingual import Text
 from optimlab.lab.problems import Problem
-from optimlab.optim import SGD, Optimizer
+from optimlab.lab.schedules import schedule_table
+from optimlab.optim import Optimizer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -153,14 +153,7 @@ def learning_rates(
     schedules: Mapping[str, Callable[[Optimizer], Any]], epochs: int, lr: float = 0.1, ax: "Axes | None" = None
 ) -> Plot:
     """The learning rate over ``epochs`` under each schedule: functions of an optimizer that make one. 学习率曲线。"""
-    rates: dict[str, list[float]] = {}
-    for name, make in schedules.items():
-        optimizer = SGD([tensor(np.zeros(1), requires_grad=True)], lr=lr)
-        schedule, rates[name] = make(optimizer), [optimizer.param_groups[0]["lr"]]
-        for _ in range(epochs):
-            optimizer.step()
-            schedule.step()
-            rates[name].append(optimizer.param_groups[0]["lr"])
+    rates = {name: schedule_table(make, epochs, lr).lr[:, 0] for name, make in schedules.items()}
     return curves(rates, ax, xlabel="epoch", ylabel=r"$\eta_t$", log=False)
 
 
