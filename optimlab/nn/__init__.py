@@ -1,9 +1,9 @@
 """Networks: Module, Parameter, layers and losses under torch's names. 神经网络。"""
 
 from optimlab.nn import functional, init, utils
+from optimlab.nn.activations import GELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from optimlab.nn.containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from optimlab.nn.layers import (
-    GELU,
     AdaptiveAvgPool2d,
     AvgPool2d,
     BatchNorm1d,
@@ -14,14 +14,8 @@ from optimlab.nn.layers import (
     Flatten,
     Identity,
     LayerNorm,
-    LeakyReLU,
     Linear,
-    LogSoftmax,
     MaxPool2d,
-    ReLU,
-    Sigmoid,
-    Softmax,
-    Tanh,
 )
 from optimlab.nn.loss import (
     BCELoss,

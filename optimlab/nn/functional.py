@@ -71,6 +71,20 @@ def _images(input: Tensor, function: str) -> tuple[Tensor, bool]:
     return (input, False) if input.ndim == 4 else (input.reshape(1, *input.shape), True)
 
 
+def margins(
+    padding: Any, kernel: Any, stride: tuple[int, int], dilation: tuple[int, int]
+) -> tuple[tuple[int, int], ...]:
+    """How many zeros go above and below, left and right: ``padding`` in numbers, none if "valid", "same" to keep the size."""
+    if not isinstance(padding, str):
+        return tuple([(p, p) for p in pair("padding", padding, 0)])
+    if padding not in ("same", "valid"):
+        raise ValueError(f"Invalid padding string {padding!r}, should be one of 'same', 'valid'")
+    if padding == "same" and stride != (1, 1):
+        raise ValueError("padding='same' is not supported for strided convolutions; give the padding in numbers")
+    total = [d * (k - 1) * (padding == "same") for d, k in zip(dilation, kernel, strict=True)]
+    return tuple([(t // 2, t - t // 2) for t in total])  # the odd one goes behind, as in torch
+
+
 def conv2d(
     input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
     groups: int = 1,
@@ -100,15 +114,7 @@ def conv2d(
             f"Given groups={groups}, weight of size {list(weight.shape)}, expected input{list(images.shape)} to have "
             f"{channels * groups} channels, but got {c} channels instead"
         )
-    if isinstance(padding, str):
-        if padding not in ("same", "valid"):
-            raise ValueError(f"Invalid padding string {padding!r}, should be one of 'same', 'valid'")
-        if padding == "same" and stride != (1, 1):
-            raise ValueError("padding='same' is not supported for strided convolutions; give the padding in numbers")
-        total = [d * (k - 1) * (padding == "same") for d, k in zip(dilation, kernel, strict=True)]
-        pads = tuple((t // 2, t - t // 2) for t in total)  # the odd one goes behind, as in torch
-    else:
-        pads = tuple((p, p) for p in pair("padding", padding, 0))
+    pads = margins(padding, kernel, stride, dilation)
     padded = [n + sum(p) for n, p in zip(size, pads, strict=True)]
     if any(n < d * (k - 1) + 1 for n, d, k in zip(padded, dilation, kernel, strict=True)):
         raise TensorError(
