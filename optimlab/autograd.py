@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from optimlab.backward import accumulate, as_grad, differentiate
+from optimlab.custom import Function
 from optimlab.dtype import float64
 from optimlab.functional import TensorError
 from optimlab.graph import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
@@ -17,6 +18,7 @@ from optimlab.operators import shape_of
 from optimlab.tensor import Tensor
 
 __all__ = [
+    "Function",
     "GradcheckError",
     "Variable",
     "backward",
@@ -27,10 +29,26 @@ __all__ = [
     "inference_mode",
     "is_grad_enabled",
     "no_grad",
+    "set_detect_anomaly",
     "set_grad_enabled",
 ]
 
 Variable = Tensor
+
+
+class set_detect_anomaly:
+    """Accepted, also as a context; an error of backward names its operation in any case. 无需开启。"""
+
+    def __init__(self, mode: bool, check_nan: bool = True) -> None:
+        self.mode = mode
+
+    def __enter__(self) -> None:
+        """Nothing is switched."""
+
+    def __exit__(self, *error: object) -> None:
+        """Nothing was switched."""
+
+
 Some = Tensor | Sequence[Tensor]
 
 

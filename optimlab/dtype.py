@@ -169,6 +169,9 @@ class Size(tuple):
         found = super().__getitem__(index)
         return Size(found) if isinstance(index, slice) else found
 
+    def __add__(self, other: Any) -> Any:
+        return Size(super().__add__(tuple(other)))
+
     def numel(self) -> int:
         """The number of elements."""
         return math.prod(self)

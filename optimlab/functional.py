@@ -96,6 +96,7 @@ register({
     "sign": (np.sign, lambda g: 0 * g),
     "square": (np.square, lambda g, a: g * 2 * a),
     "clone": (np.copy, lambda g: g),
+    "contiguous": (lambda a: a.copy(), lambda g: g),
     "sqrt": (np.sqrt, lambda g, y: g / (2 * y)),
     "rsqrt": (lambda a: 1 / np.sqrt(a), lambda g, y: -0.5 * g * y**3),
     "reciprocal": (lambda a: 1 / a, lambda g, y: -g * y * y),

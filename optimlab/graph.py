@@ -371,7 +371,7 @@ def gradients(
         if keep:
             collected[id(node)] = node, g, True
         for edge, local in node.flow(g, needed):
-            dtype = edge.dtype if type(edge) is Node else edge._array.dtype
+            dtype = edge.dtype if isinstance(edge, Node) else edge._array.dtype
             array = local if type(local) is np.ndarray else getattr(local, "_array", local)
             if array.dtype != dtype:
                 local = local.astype(dtype) if local is array else local.to(dtype)

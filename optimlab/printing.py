@@ -62,7 +62,8 @@ def _format(values: np.ndarray) -> tuple[Callable[[float], str], int]:
     proper = values[np.isfinite(values) & (values != 0)]  # zeros and infinities have no say in the format
     size = np.abs(proper.astype(np.float64))
     scientific = size.size > 0 and (size.max() / size.min() > 1000 or size.max() > 1e8 or size.min() < 1e-4)
-    scientific = scientific if OPTIONS.sci_mode is None else OPTIONS.sci_mode
+    if size.size and OPTIONS.sci_mode is not None:
+        scientific = OPTIONS.sci_mode
     whole = bool((size == np.ceil(size)).all())
 
     def text(v: float) -> str:

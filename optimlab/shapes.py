@@ -189,7 +189,7 @@ class Shapes(Base):
 
     def contiguous(self) -> Any:
         """The tensor itself where its elements lie in order in memory, else a copy that does."""
-        return self if self.is_contiguous() else self.clone()
+        return self if self.is_contiguous() else self._apply("contiguous")._called("Clone")
 
     def is_contiguous(self) -> bool:
         """Whether the elements lie in order in memory."""

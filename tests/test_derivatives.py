@@ -77,7 +77,7 @@ CASES = {
     "where": [((normal(3) > 0, normal(2, 3), normal(3)), {}), ((np.array(True), normal(), 1.0), {}),
               ((normal(0) > 0, normal(0), normal(0)), {}), ((normal(3, 2) > 0, strided(normal(3, 2)), normal(2)), {})],
     **{name: single() for name in ("neg", "square", "clone", "exp", "expm1", "sin", "cos", "atan", "sinh", "cosh", "tanh")},
-    **{name: single() for name in ("sigmoid", "abs", "sign", "relu", "tan")},
+    **{name: single() for name in ("sigmoid", "contiguous", "abs", "sign", "relu", "tan")},
     **{name: single(positive) for name in ("sqrt", "rsqrt", "reciprocal", "log", "log1p", "log2", "log10")},
     **{name: single(lambda *s: DRAW.uniform(-0.9, 0.9, s)) for name in ("asin", "acos")},
     **{name: single(apart) for name in ("floor", "ceil", "trunc")},
