@@ -56,7 +56,7 @@ import torch, optimlab
 def plain(x):
     if isinstance(x, torch.Tensor):
         x = x.detach().cpu().contiguous()
-        return optimlab.from_numpy((x.float() if x.dtype in (torch.float16, torch.bfloat16) else x).numpy())
+        return optimlab.from_numpy((x.float() if x.dtype == torch.bfloat16 else x).numpy())
     if isinstance(x, dict):
         return {key: plain(value) for key, value in x.items()}
     if isinstance(x, (list, tuple)):

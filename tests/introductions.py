@@ -280,38 +280,103 @@ def save_and_load_a_state():
     print(optimizer.state_dict())
 
 
-def the_older_interface():
-    """What torch has given up since: ``verbose``, ``print_lr``, the class ``_LRScheduler``, steps counted by the optimizer."""
+def what_tutorials_do():
+    """The habits of training programs: seeds, devices, groups without decay, OneCycle, clipping, the best weights in a file."""
+    import copy
+    import os
+    import tempfile
+
     import torch
-    from torch.optim.lr_scheduler import ExponentialLR, StepLR, _LRScheduler
+    import torch.nn.functional as F
+    from torch import nn
+    from torch.optim import AdamW
+    from torch.utils.data import DataLoader, TensorDataset
 
-    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.05)
-    scheduler = StepLR(optimizer, step_size=2, gamma=0.1, verbose=True)
-    for _ in range(3):
-        optimizer.step()
-        scheduler.step()
-    print(optimizer._step_count, isinstance(scheduler, _LRScheduler))
-    scheduler.print_lr(True, 0, 0.25)
-    scheduler.print_lr(True, 0, 0.25, 7)
+    torch.manual_seed(0)
+    torch.cuda.manual_seed_all(0)
+    torch.backends.cudnn.deterministic = True
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
-    class Halving(_LRScheduler):
-        def __init__(self, optimizer, last_epoch=-1, verbose=False):
-            super().__init__(optimizer, last_epoch, verbose)
+    class Net(nn.Module):
+        def __init__(self, hidden=16):
+            super(Net, self).__init__()  # noqa: UP008, as they write it
+            self.layers = nn.ModuleList([nn.Linear(8, hidden), nn.Linear(hidden, hidden)])
+            self.norm = nn.BatchNorm1d(hidden)
+            self.drop = nn.Dropout(p=0.2)
+            self.out = nn.Linear(hidden, 3)
+            self.register_buffer("scale", torch.tensor(2.0))
+            self.apply(self.begin)
 
-        def get_lr(self):
-            return [base / 2**self.last_epoch for base in self.base_lrs]
+        @staticmethod
+        def begin(module):
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight, gain=nn.init.calculate_gain("relu"))
+                nn.init.constant_(module.bias, 0.1)
 
-    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
-    scheduler = Halving(optimizer)
-    for _ in range(3):
-        optimizer.step()
-        scheduler.step()
-    print(scheduler.get_last_lr())
-    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
-    scheduler = ExponentialLR(optimizer, gamma=0.5)
-    optimizer.step()
-    scheduler.step(3)
-    print(scheduler.get_last_lr(), scheduler.last_epoch)
+        def forward(self, x):
+            for layer in self.layers:
+                x = F.relu(layer(x))
+            return F.log_softmax(self.out(self.drop(self.norm(x))) * self.scale, dim=-1)
+
+    x = torch.rand(200, 8) - 0.5
+    y = (x @ (torch.rand(8, 3) - 0.5)).argmax(dim=1)
+    train = DataLoader(TensorDataset(x[:160], y[:160]), batch_size=32, shuffle=True, num_workers=0, pin_memory=False)
+    test = DataLoader(TensorDataset(x[160:], y[160:]), batch_size=40)
+    model = Net().to(device)
+    print(model)
+    print(device, sum(p.numel() for p in model.parameters() if p.requires_grad))
+    criterion = nn.NLLLoss()
+    weights = [p for name, p in model.named_parameters() if name.endswith("weight")]
+    others = [p for name, p in model.named_parameters() if not name.endswith("weight")]
+    groups = [{"params": weights, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}]
+    optimizer = AdamW(groups, lr=1e-2, betas=(0.9, 0.98))
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-2, steps_per_epoch=len(train), epochs=4)
+    best = float("inf")
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "best.pth")
+        for epoch in range(4):
+            model.train()
+            running, correct, total = 0.0, 0, 0
+            for i, (inputs, labels) in enumerate(train, 0):
+                inputs, labels = inputs.to(device), labels.to(device)
+                optimizer.zero_grad(set_to_none=True)
+                outputs = model(inputs)
+                loss = criterion(outputs, labels)
+                (loss + 1e-4 * sum((p**2).sum() for p in model.parameters())).backward()
+                norm = nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+                optimizer.step()
+                scheduler.step()
+                if i % 4 == 0:
+                    print(f"[{epoch + 1}, {i + 1:2d}] loss: {loss.item():.4f}")
+                running += loss.item() * inputs.size(0)
+                _, predicted = torch.max(outputs.data, 1)
+                total += labels.size(0)
+                correct += (predicted == labels).sum().item()
+            model.eval()
+            held_out = 0.0
+            with torch.no_grad():
+                for inputs, labels in test:
+                    held_out += criterion(model(inputs), labels).item()
+            rate = optimizer.param_groups[0]["lr"]
+            print(f"epoch {epoch + 1} loss: {running / total:.4f} right: {correct} of {total}", end=" ")
+            print(f"held out: {held_out:.4f} lr: {rate:.6f} norm: {norm:.3f}")
+            if held_out < best:
+                best = held_out
+                kept = copy.deepcopy(model.state_dict())
+                state = {"epoch": epoch, "model": model.state_dict(), "optimizer": optimizer.state_dict(), "loss": loss}
+                torch.save({**state, "scheduler": scheduler.state_dict(), "best": best, "size": x.shape}, path)
+        state = torch.load(path, map_location=device)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        scheduler.load_state_dict(state["scheduler"])
+        print(state["epoch"], state["best"] == best, state["loss"].requires_grad, state["size"])
+        print(all(torch.equal(p, kept[name]) for name, p in model.state_dict().items()))
+        torch.save(model.state_dict(), path)
+        print(Net().load_state_dict(torch.load(path, weights_only=True)))
+    for p in model.layers.parameters():
+        p.requires_grad = False
+    optimizer = torch.optim.SGD(filter(lambda p: p.requires_grad, model.parameters()), lr=0.1, momentum=0.9)
+    print(len(optimizer.param_groups[0]["params"]))
 
 
 INTRODUCTIONS = [
@@ -320,4 +385,5 @@ INTRODUCTIONS = [
     every_schedule,
     groups_and_state_by_hand,
     save_and_load_a_state,
+    what_tutorials_do,
 ]

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 import optimlab
-from introductions import INTRODUCTIONS, the_older_interface
+from introductions import INTRODUCTIONS
 from optimlab.lab import data, problems
 from programs import GOLDENS, digits_mlp, output
 
@@ -39,6 +39,40 @@ def test_introductions_with_our_name_in_the_import_lines(program, monkeypatch):
     names = {}
     exec(source, names)
     assert output(names[program.__name__], optimlab).splitlines() == PRINTED[program.__name__].splitlines()
+
+
+def the_older_interface():
+    """What torch has given up since: ``verbose``, ``print_lr``, the class ``_LRScheduler``, steps counted by the optimizer."""
+    import torch
+    from torch.optim.lr_scheduler import ExponentialLR, StepLR, _LRScheduler
+
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.05)
+    scheduler = StepLR(optimizer, step_size=2, gamma=0.1, verbose=True)
+    for _ in range(3):
+        optimizer.step()
+        scheduler.step()
+    print(optimizer._step_count, isinstance(scheduler, _LRScheduler))
+    scheduler.print_lr(True, 0, 0.25)
+    scheduler.print_lr(True, 0, 0.25, 7)
+
+    class Halving(_LRScheduler):
+        def __init__(self, optimizer, last_epoch=-1, verbose=False):
+            super().__init__(optimizer, last_epoch, verbose)
+
+        def get_lr(self):
+            return [base / 2**self.last_epoch for base in self.base_lrs]
+
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    scheduler = Halving(optimizer)
+    for _ in range(3):
+        optimizer.step()
+        scheduler.step()
+    print(scheduler.get_last_lr())
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    scheduler = ExponentialLR(optimizer, gamma=0.5)
+    optimizer.step()
+    scheduler.step(3)
+    print(scheduler.get_last_lr(), scheduler.last_epoch)
 
 
 def test_the_older_interface():
