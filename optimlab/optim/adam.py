@@ -1,4 +1,4 @@
-"""Adam and its relatives."""
+"""Adam and its relatives: six rules of a dozen lines; the rest of the file is what ``help`` shows. Adam 及其变体。"""
 
 from typing import Any
 

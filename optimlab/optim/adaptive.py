@@ -1,4 +1,4 @@
-"""A learning rate for each element, from the gradients it has seen: Adagrad, Adadelta, RMSprop."""
+"""A learning rate for each element, from the gradients it has seen. 由历史梯度为每个元素确定学习率。"""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Stochastic gradient descent and its momentum."""
+"""Stochastic gradient descent, its average, and descent by signs alone. 随机梯度下降及其变体。"""
 
 import warnings
 from typing import Any
