@@ -119,3 +119,133 @@ def assert_near(theirs, ours):
             assert_near(a, b)
     else:
         assert ours == (pytest.approx(theirs, rel=1e-12, abs=1e-15) if isinstance(theirs, float) else theirs)
+
+
+# ---- the older interface, and classes in torch's style
+
+
+def test_every_schedule_is_an_instance_of_the_older_base():
+    for case in SCHEDULES:
+        _, schedule = schedules.schedule_begin(optimlab, case)
+        assert isinstance(schedule, optimlab.optim.lr_scheduler._LRScheduler), case
+
+
+def test_verbose_prints_every_update(capsys):
+    for case in SCHEDULES:
+        if case.name in ("SWALR", "ChainedScheduler"):
+            continue  # which never had it
+        case = case._replace(arguments=case.arguments | {"verbose": True})
+        optimizer, schedule = schedules.schedule_begin(optimlab, case)
+        capsys.readouterr()
+        for epoch in range(3):
+            schedules.schedule_step(optimizer, schedule, case, epoch)
+        printed = capsys.readouterr().out
+        lr = float(optimizer.param_groups[1]["lr"])
+        if case.name != "ReduceLROnPlateau":  # that one prints when it lowers it
+            assert printed.endswith(f"djusting learning rate of group 1 to {lr:.4e}.\n"), case
+            assert printed.count("\n") == 6, case
+        elif "to" in printed:
+            assert f"learning rate of group 1 to {lr:.4e}.\n" in printed, case
+
+
+def warm_up(base):
+    """A schedule as published for torch: it overrides get_lr and step, and hands over to another one."""
+
+    class WarmUp(base):
+        def __init__(self, optimizer, multiplier, epochs, after):
+            self.multiplier, self.epochs, self.after, self.finished = multiplier, epochs, after, False
+            super().__init__(optimizer)
+
+        def get_lr(self):
+            if self.last_epoch > self.epochs:
+                if not self.finished:
+                    self.after.base_lrs = [lr * self.multiplier for lr in self.base_lrs]
+                    self.finished = True
+                return self.after.get_last_lr()
+            return [lr * ((self.multiplier - 1) * self.last_epoch / self.epochs + 1) for lr in self.base_lrs]
+
+        def step(self, epoch=None):
+            if self.finished:
+                self.after.step()
+                self._last_lr = self.after.get_last_lr()
+            else:
+                super().step(epoch)
+
+    return WarmUp
+
+
+def halving(base):
+    """One with a closed form, which a SequentialLR starts anew."""
+
+    class Halving(base):
+        def get_lr(self):
+            return [group["lr"] * (0.5 if self.last_epoch else 1.0) for group in self.optimizer.param_groups]
+
+        def _get_closed_form_lr(self):
+            return [lr * 0.5**self.last_epoch for lr in self.base_lrs]
+
+    return Halving
+
+
+def style_run(module, composed):
+    scheduler = module.optim.lr_scheduler
+    with schedules.default_dtype(module, "float64"):
+        optimizer = module.optim.SGD([module.zeros(1, requires_grad=True)], lr=0.1)
+        warm = warm_up(scheduler.LRScheduler)(optimizer, 8, 3, scheduler.CosineAnnealingLR(optimizer, 5))
+        schedule = warm
+        if composed == "chain":
+            schedule = scheduler.ChainedScheduler([warm, scheduler.ConstantLR(optimizer, 0.5, 4)])
+        if composed == "sequence":
+            parts = [scheduler.ExponentialLR(optimizer, 0.9), halving(scheduler.LRScheduler)(optimizer)]
+            schedule = scheduler.SequentialLR(optimizer, parts, [4])
+        record = [optimizer.param_groups[0]["lr"]]
+        for _ in range(12):
+            optimizer.step()
+            schedule.step()
+            record.append(optimizer.param_groups[0]["lr"])
+    return record
+
+
+@pytest.mark.parametrize("composed", ["alone", "chain", "sequence"])
+def test_classes_in_torchs_style_work_unchanged(composed, torch):
+    np.testing.assert_allclose(style_run(optimlab, composed), style_run(torch, composed), rtol=1e-13, atol=1e-16)
+
+
+def test_every_state_is_plain_data(tmp_path):
+    """It goes through a file, and back, as it is."""
+    states = {}
+    for case in SCHEDULES:
+        optimizer, schedule = schedules.schedule_begin(optimlab, case, tensor_lr=True)
+        for epoch in range(5):
+            schedules.schedule_step(optimizer, schedule, case, epoch)
+        states[str(case)] = schedule.state_dict()
+    optimlab.save(states, tmp_path / "states")
+    assert plain(optimlab.load(tmp_path / "states")) == plain(states)
+
+
+def test_a_callable_object_keeps_its_state():
+    class Falling:
+        def __init__(self, rate):
+            self.rate = rate
+
+        def __call__(self, epoch):
+            return self.rate**epoch
+
+    def build(rate):
+        optimizer = optimlab.optim.SGD([optimlab.zeros(1, requires_grad=True)], lr=0.1)
+        return optimizer, optimlab.optim.lr_scheduler.LambdaLR(optimizer, Falling(rate))
+
+    (_, first), (optimizer, second) = build(0.5), build(0.9)
+    second.load_state_dict(first.state_dict())
+    optimizer.step()
+    second.step()
+    assert second.lr_lambdas[0].rate == 0.5 and optimizer.param_groups[0]["lr"] == 0.05
+    with pytest.raises(
+        ValueError, match="not from a ConstantLR"
+    ):  # and where the rest does not fit, the object is as it was
+        chain = optimlab.optim.lr_scheduler.ChainedScheduler(
+            [second, optimlab.optim.lr_scheduler.ConstantLR(optimizer)]
+        )
+        state = build(0.7)[1].state_dict()
+        chain.load_state_dict({"_last_lr": [0.1], "_schedulers": [state, {"factor": 5}]})
+    assert second.lr_lambdas[0].rate == 0.5 and second.last_epoch == 1
