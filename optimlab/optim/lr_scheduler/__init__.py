@@ -3,16 +3,17 @@
 学习率调度器：学习率怎样随轮次变化。
 
 `draft`, `base`: the mechanism. `shapes`: those that multiply the learning rate by the change of a shape. `lambdas`: by a
-function of the reader's. `policies`: restarts and cycles. `compositions`: schedules made of schedules. `plateau`: the one
+function of the reader's. `restarts` and `cycles`: those that set the learning rate whatever it was. `compositions`: schedules made of schedules. `plateau`: the one
 that watches a metric.
 """
 
 from optimlab.optim.lr_scheduler.base import EPOCH_DEPRECATION_WARNING as EPOCH_DEPRECATION_WARNING
 from optimlab.optim.lr_scheduler.base import LRScheduler
 from optimlab.optim.lr_scheduler.compositions import ChainedScheduler, SequentialLR
+from optimlab.optim.lr_scheduler.cycles import CyclicLR, OneCycleLR
 from optimlab.optim.lr_scheduler.lambdas import LambdaLR, MultiplicativeLR
 from optimlab.optim.lr_scheduler.plateau import ReduceLROnPlateau
-from optimlab.optim.lr_scheduler.policies import CosineAnnealingWarmRestarts, CyclicLR, OneCycleLR
+from optimlab.optim.lr_scheduler.restarts import CosineAnnealingWarmRestarts
 from optimlab.optim.lr_scheduler.shapes import (
     ConstantLR,
     CosineAnnealingLR,
