@@ -3,8 +3,8 @@
 学习率调度器：学习率怎样随轮次变化。
 
 `draft`, `base`: the mechanism. `shapes`: those that multiply the learning rate by the change of a shape. `lambdas`: by a
-function of the reader's. `restarts` and `cycles`: those that set the learning rate whatever it was. `compositions`: schedules made of schedules. `plateau`: the one
-that watches a metric.
+function of the reader's. `restarts`, `cycles`: those that set the learning rate whatever it was. `compositions`: schedules
+made of schedules. `plateau`: the one that watches a metric.
 """
 
 from optimlab.optim.lr_scheduler.base import EPOCH_DEPRECATION_WARNING as EPOCH_DEPRECATION_WARNING
