@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from optimlab.conversions import Conversions
 from optimlab.dtype import CPU, DTYPES, KINDS, Size, as_numpy, bool_, common, dtype, get_default_dtype, int64
 from optimlab.functional import FLOAT_ONLY, OPERATIONS, VIEWS, TensorError
 from optimlab.graph import Node, _mode, quiet
@@ -20,7 +21,7 @@ from optimlab.protocols import Protocols
 from optimlab.random import Generator
 from optimlab.reductions import Reductions
 from optimlab.sampling import Sampling
-from optimlab.shapes import Conversions, Shapes, sizes
+from optimlab.shapes import Shapes, sizes
 from optimlab.sparse import COO, SparseMethods
 
 

@@ -305,8 +305,16 @@ def refusals(torch):
         x.detach().add_(0)
         z.backward()
 
+    def step_in_between():
+        optimizer = torch.optim.SGD([x], lr=0.0)
+        z = (x * x).sum()
+        x.grad = torch.zeros(2, dtype=torch.float64)
+        optimizer.step()
+        z.backward()
+
     found = []
     for program in (
+        step_in_between,
         twice,
         changed_operand,
         changed_by_itself,

@@ -35,6 +35,7 @@ LAYERS = [
         "operators",
         "reductions",
         "shapes",
+        "conversions",
         "sampling",
         "protocols",
         "backward",
