@@ -17,6 +17,8 @@ class Adagrad(Elementwise):
 
     {update}
 
+    Of a sparse gradient only the rows it has are looked at, with the same result. Weight decay does not go with it.
+
     Arguments:
         {params}
         {lr}

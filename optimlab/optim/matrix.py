@@ -221,11 +221,12 @@ class Adafactor(Planned):
         rho = min(lr, t**-0.5)
         alpha = rho * max(eps2, rms(p))
         beta2 = 1 - t**beta2_decay
+        g2 = g**2
         if g.ndim < 2:
-            V = Vhat = lerp(V, g**2, 1 - beta2)
+            V = Vhat = lerp(V, g2, 1 - beta2)
         else:
-            R = lerp(R, np.mean(g**2, axis=-1, keepdims=True), 1 - beta2)
-            C = lerp(C, np.mean(g**2, axis=-2, keepdims=True), 1 - beta2)
+            R = lerp(R, np.mean(g2, axis=-1, keepdims=True), 1 - beta2)
+            C = lerp(C, np.mean(g2, axis=-2, keepdims=True), 1 - beta2)
             Vhat = R @ C / np.maximum(np.mean(R, axis=-2, keepdims=True), eps1)
         u = g / np.sqrt(np.maximum(Vhat, eps1**2))
         u = u / max(1, rms(u) / d)

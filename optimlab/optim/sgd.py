@@ -21,6 +21,8 @@ class SGD(Elementwise):
     On the first step the velocity is the gradient itself, undamped. ``nesterov`` adds another μ times the velocity to the
     gradient.
 
+    Of a sparse gradient only the rows it has move; with momentum all do, each by its velocity. Weight decay does not go with it.
+
     Arguments:
         {params}
         {lr}
