@@ -70,7 +70,8 @@ def test_lbfgs_in_float32(options):
 def test_the_state_is_torchs(options):
     torch = pytest.importorskip("torch")
     for problem in ("rosenbrock", "linear", "network"):
-        (_, ours), (_, theirs) = (run(lib, problem, options | {"max_iter": 3}, steps=3) for lib in (ol, torch))
+        limits = {"max_iter": 3, "history_size": 4}
+        (_, ours), (_, theirs) = (run(lib, problem, options | limits, steps=3) for lib in (ol, torch))
         (state,), (expected,) = ours.state.values(), theirs.state.values()
         assert state.keys() == expected.keys() and repr(ours) == repr(theirs)
         for key, value in expected.items():
@@ -264,6 +265,50 @@ def test_a_line_search_ends_where_both_conditions_hold(first, c2):
             )  # fmt: skip
         assert best.f <= start.f + 1e-4 * best.t * start.slope, name
         assert abs(best.slope) <= c2 * abs(start.slope), name
+
+
+def test_a_line_search_tries_the_points_that_torch_tries():
+    """On 400 random lines, some of which are staircases, where values tie, and with few trials allowed."""
+    torch = pytest.importorskip("torch")
+    from torch.optim.lbfgs import _strong_wolfe
+
+    draw = np.random.default_rng(0)
+    lengths = set()
+    for i in range(400):
+        a, w, shift, bend = (draw.uniform(*ends) for ends in ((-3, 3), (0.1, 6), (-3, 3), (0, 0.5)))
+        steps = (None, None, 2, 1)[i % 4]
+
+        def f(t, a=a, w=w, shift=shift, bend=bend, steps=steps):
+            value = a * math.sin(w * t + shift) + bend * (t - 1) ** 2 - t / 9
+            return value if steps is None else round(value, steps)
+
+        def slope(t, a=a, w=w, shift=shift, bend=bend):
+            return a * w * math.cos(w * t + shift) + 2 * bend * (t - 1) - 1 / 9
+
+        if slope(0) >= 0:
+            continue
+        first, c2, most = 10 ** draw.uniform(-3, 3), draw.choice([0.1, 0.5, 0.9]), int(draw.integers(0, 25))
+        least = draw.choice([1e-9, 0.3])
+        ours, theirs = [], []
+
+        def phi(t, f=f, slope=slope, ours=ours):
+            ours.append(float(t))
+            return Trial(t, f(float(t)), None, np.float64(slope(float(t))))
+
+        def objective(x, t, d, f=f, slope=slope, theirs=theirs):
+            theirs.append(float(t))
+            return f(float(t)), torch.tensor([slope(float(t))], dtype=torch.float64)
+
+        zero, one = torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
+        begin = Trial(0, f(0), None, np.float64(slope(0)))
+        with np.errstate(all="ignore"):
+            best = strong_wolfe(phi, begin, first, c1=1e-4, c2=c2, least=least, most=most)
+        start = torch.tensor(slope(0), dtype=torch.float64)
+        value, _, t, _ = _strong_wolfe(objective, zero, first, one, f(0), start * one, start, 1e-4, c2, least, most)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, err_msg=str(i))
+        assert (best.f, float(best.t)) == (pytest.approx(value, rel=1e-9), pytest.approx(float(t), rel=1e-9))
+        lengths.add(len(ours))
+    assert {1, 2, 3, 5, 8} <= lengths
 
 
 def test_a_line_search_comes_back_from_infinity():
