@@ -197,6 +197,20 @@ def test_conjugate_gradients_on_rosenbrock(beta):
     assert np.abs(x - 1).max() < 1e-6
 
 
+def test_a_single_iteration_has_evaluations_enough_for_its_search():
+    x, state = minimise(
+        optim.LBFGS, lambda p: (p**8).sum(), [1.0], max_iter=1, max_eval=1, lr=1e4, line_search_fn="strong_wolfe"
+    )
+    assert abs(x.item()) < 0.9 and state["func_evals"] > 3
+
+
+def test_it_ends_where_no_parameter_moves_by_more_than_tolerance_change():
+    x, state = minimise(
+        optim.LBFGS, lambda p: 1e6 * (p * p).sum(), [1.0], max_iter=5, lr=0.1, tolerance_change=0.5
+    )  # the loss falls by 190,000
+    assert state["n_iter"] == 1 and x.item() == pytest.approx(0.9)
+
+
 # ---- the pieces
 
 
