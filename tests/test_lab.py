@@ -139,19 +139,22 @@ def test_a_guess_in_the_book(monkeypatch):
 
 @pytest.mark.parametrize("colors", [128, 200])
 def test_small_pictures_keep_the_colours_of_lines(colors):
-    """Every colour of the course is still there after the palette is cut, within what an eye can tell."""
+    """Areas and lines stay as they are when the palette is cut; only edges are approximated."""
     from PIL import Image
 
     steps = np.linspace(0, 4, 50)
     plot = plots.paths(
         problems.ROSENBROCK, {str(i): np.stack([steps - 2, steps - 1 + i / 5], axis=1) for i in range(6)}
     )
+    picture = plot.picture().astype(int)
     stored = np.asarray(Image.open(io.BytesIO(png(plot.picture(), colors))).convert("RGB"), int)
     for color in plots.COLORS:
         wanted = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
-        assert np.abs(stored - wanted).max(axis=-1).min() <= 16, (
-            color
-        )  # of 255; a median cut to 64 is off by 29, to 32 by 119
+        assert (stored == wanted).all(axis=-1).sum() >= (picture == wanted).all(axis=-1).sum() > 50, color
+    off = np.abs(stored - picture).max(axis=-1)
+    assert (off > 0).mean() < 0.1 and (off > 24).mean() < 0.01  # edges alone are changed, and hardly
+    few = np.where(picture > 127, 255, 0).astype(np.uint8)
+    assert (np.asarray(Image.open(io.BytesIO(png(few, colors))).convert("RGB")) == few).all()
 
 
 @pytest.mark.parametrize("name", EXPLORERS)
