@@ -45,12 +45,12 @@ def _few_colors(picture: np.ndarray, colors: int) -> Any:
     """
     from PIL import Image
 
-    counted = sorted(Image.fromarray(picture).getcolors(picture.size), reverse=True)  # (how many pixels, its colour)
-    shades = np.array([shade for _, shade in counted])
+    counted: Any = Image.fromarray(picture).getcolors(picture.size)  # (how many pixels, their colour)
+    shades = np.array([shade for _, shade in sorted(counted, reverse=True)])
     palette = shades[: colors * 3 // 4]
     if len(palette) < len(shades):
         left = colors - len(palette)
-        spread = Image.fromarray(shades.astype(np.uint8)[None]).quantize(left, Image.Quantize.MAXCOVERAGE)
+        spread: Any = Image.fromarray(shades.astype(np.uint8)[None]).quantize(left, Image.Quantize.MAXCOVERAGE)
         palette = np.concatenate([palette, np.reshape(spread.getpalette(), (-1, 3))[:left]])
     # the square of the distance, but for the shade's own square, which is the same for all
     distance = (palette**2).sum(axis=1) - 2 * (shades.astype(float) @ palette.T)
