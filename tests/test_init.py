@@ -216,6 +216,13 @@ def test_running_statistics():
     before = layer.running_mean.tolist()
     layer.eval()(x)
     assert layer.running_mean.tolist() == before and layer.num_batches_tracked.item() == 1
+    layer.train()
+    for wrong in (x.double(), ol.ones(1, 2), ol.ones(2, 3)):
+        with pytest.raises(ValueError, match=r"mixed dtype|more than 1 value|should contain 3 elements not 2"):
+            layer(wrong)
+        assert layer.running_mean.tolist() == before and layer.num_batches_tracked.item() == 1
+    with pytest.raises(ValueError, match=r"expect weight to have scalar type of torch.float64"):
+        nn.LayerNorm(2)(x.double())
     average = nn.BatchNorm1d(2, momentum=None)
     for value in (x, 3 * x):
         average(value)

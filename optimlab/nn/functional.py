@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from optimlab.checks import Number
+from optimlab.commit import commit
 from optimlab.dtype import as_numpy
 from optimlab.functional import TensorError
 from optimlab.nn import operations  # its rows are in the table from here on
@@ -62,8 +63,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 def _images(input: Tensor, function: str) -> tuple[Tensor, bool]:
     """A batch of images (n, c, h, w), and whether one image (c, h, w) was given."""
-    check_floats("input", input)
-    if input.ndim not in (3, 4):
+    if check_floats("input", input).ndim not in (3, 4):
         raise TensorError(
             f"Expected 3D (unbatched) or 4D (batched) input to {function}, but got input of size: {list(input.shape)}; "
             "images are (channels, height, width), a batch of them (n, channels, height, width)"
@@ -132,8 +132,7 @@ def _windows(
     input: Tensor, name: str, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
 ) -> tuple[Tensor, dict[str, Any], tuple[int, int]]:
     """Images, the options of an operation on windows, and how many windows fit."""
-    check_floats("input", input)
-    if input.ndim not in (3, 4):
+    if check_floats("input", input).ndim not in (3, 4):
         raise TensorError(f"{name}: non-empty 3D or 4D (batch mode) tensor expected for input, not {shape_of(input)}")
     kernel = pair("kernel_size", kernel_size, 1)
     stride = kernel if stride is None else pair("stride", stride, 1)
@@ -207,6 +206,14 @@ def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
     return (y[0] if single else y)._called(*label)
 
 
+def _same_dtype(input: Tensor, **others: Tensor | None) -> None:
+    for name, t in others.items():
+        if t is not None and t.dtype is not input.dtype:
+            raise TensorError(
+                f"mixed dtype (CPU): expect {name} to have scalar type of {input.dtype}; it has {t.dtype}"
+            )
+
+
 def batch_norm(
     input: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None = None,
     bias: Tensor | None = None, training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
@@ -221,6 +228,8 @@ def batch_norm(
     for name, t in (("running_mean", running_mean), ("running_var", running_var), ("weight", weight), ("bias", bias)):
         if t is not None and shape_of(t) != (channels,):
             raise TensorError(f"{name} should contain {channels} elements not {t.numel()}, one for each channel")
+    _same_dtype(input, weight=weight, bias=bias)
+    calls: list[tuple] = []
     axes = (0, *range(2, x.ndim))
     column = (-1,) + (1,) * (x.ndim - 2)
     if training:
@@ -230,19 +239,22 @@ def batch_norm(
                 f"Expected more than 1 value per channel when training, got input size {input.shape}; "
                 "use larger batches, or eval()"
             )
-        if count:
-            moments = ((running_mean, x.mean(axis=axes)), (running_var, x.var(axis=axes, ddof=1)))
-            for running, new in [(running, new) for running, new in moments if running is not None]:
-                old = running._array
-                running._array[...] = (1 - momentum) * old + momentum * new.astype(old.dtype)
-                running._version[0] += 1
         y = apply("standardize", input, axes=axes, eps=eps)
+        for running, new in (
+            ((running_mean, x.mean(axis=axes)), (running_var, x.var(axis=axes, ddof=1))) if count else ()
+        ):
+            if running is not None:
+                old = running._array
+                calls.append((old.__setitem__, ..., (1 - momentum) * old + momentum * new.astype(old.dtype)))
+                calls.append((list.__setitem__, running._version, 0, running._version[0] + 1))
     else:
         if running_mean is None or running_var is None:
             raise ValueError("Expected running_mean and running_var to be defined when training=False")
         y = (input - running_mean.reshape(column)) / (running_var.reshape(column) + eps).sqrt()
     y = y if weight is None else y * weight.reshape(column)
-    return (y if bias is None else y + bias.reshape(column))._called("NativeBatchNorm")
+    y = y if bias is None else y + bias.reshape(column)
+    commit(calls)  # now that nothing can go wrong any more
+    return y._called("NativeBatchNorm")
 
 
 def layer_norm(
@@ -252,14 +264,17 @@ def layer_norm(
 
     normalized_shape: the lengths of the axes that are averaged over, the last ones of input; weight and bias have this shape.
     """
-    check_floats("input", input)
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-    if not shape or shape_of(input)[-len(shape) :] != shape:
+    if not shape or shape_of(check_floats("input", input))[-len(shape) :] != shape:
         wanted = ", ".join(map(str, shape))
         raise TensorError(
             f"Given normalized_shape=[{wanted}], expected input with shape [*, {wanted}], "
             f"but got input of size{list(input.shape)}"
         )
+    _same_dtype(input, weight=weight, bias=bias)
+    for name, t in (("weight", weight), ("bias", bias)):
+        if t is not None and shape_of(t) != shape:
+            raise TensorError(f"Expected {name} to be of same shape as normalized_shape, {shape}; it is {shape_of(t)}")
     y = apply("standardize", input, axes=tuple(range(-len(shape), 0)), eps=eps)
     y = y if weight is None else y * weight
     return (y if bias is None else y + bias)._called("NativeLayerNorm")
