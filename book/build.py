@@ -9,6 +9,7 @@ import base64
 import copy
 import hashlib
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -37,6 +38,9 @@ from optimlab.lab import explorers
 from optimlab.lab.bilingual import LANGUAGES, choose, keep
 
 HERE = Path(__file__).parent
+sys.path.append(str(HERE.parent / "tests" / "reliability"))
+import bad_input  # noqa: E402 - the catalogue of wrong input, which the tests own
+
 LAB = Path(optimlab.lab.__file__).parent
 WORDS = tomllib.loads((HERE / "words.toml").read_text(encoding="utf-8"))
 SPHINX = {"zh": "zh_CN", "en": "en"}
@@ -198,7 +202,31 @@ def stricter(lang: str) -> str | None:
     entries = tomllib.loads(path.read_text(encoding="utf-8"))
     theirs = {"zh": "torch_zh", "en": "torch"}[lang]
     rows = [[_cell(entry[lang]), _cell(entry.get(theirs, entry["torch"]))] for entry in entries.values()]
-    return f"# {word('stricter', lang)}\n\n{word('stricter_lead', lang)}\n\n{_table(word('stricter_head', lang), rows)}"
+    parts = [f"# {word('stricter', lang)}", word("stricter_lead", lang), _table(word("stricter_head", lang), rows)]
+    return "\n\n".join([*parts, f"## {word('catalogue', lang)}", word("catalogue_lead", lang), *_catalogue(lang)])
+
+
+def _catalogue(lang: str) -> Iterator[str]:
+    """The rows of bad input in which torch and this library differ, block by block, as the tests run them on both."""
+    recorded = json.loads(bad_input.RECORDED.read_text(encoding="utf-8"))
+    here = {"ok": word("accepted", lang), "nan": word("accepted", lang)}
+    for block, cases in bad_input.CASES.items():
+        rows = [
+            [
+                f"`{_one_line(code)}`".replace("|", r"\|"),
+                here.get(wanted, wanted),
+                here.get(recorded[code], recorded[code]),
+            ]
+            for code, wanted, _ in cases
+            if wanted != recorded[code]
+        ]
+        heading = dict(zip(LANGUAGES, bad_input.BLOCKS[block], strict=True))[lang]
+        yield f"### {heading}\n\n{_table(word('catalogue_head', lang), rows)}"
+
+
+def _one_line(code: str) -> str:
+    """A row's code as it stands in a table; ``;;`` only tells the tests what prepares from what is to fail."""
+    return re.sub(r":;", ":", "; ".join(filter(None, (line.strip(" ;") for line in re.split(r";;|\n", code)))))
 
 
 def _cell(text: str) -> str:
