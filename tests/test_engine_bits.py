@@ -1,5 +1,6 @@
 """Three engines, one result: the rule on whole arrays, the NumPy program and the Numba kernel give the same bits."""
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -11,9 +12,12 @@ import numpy as np
 import pytest
 
 import bits
+import optimlab as ol
 from cases import label
+from optimlab import optim
 from optimlab.commit import commit
 from optimlab.optim import kernel
+from optimlab.optim.engine import get_engine
 from optimlab.optim.kernel import NumbaRun
 from optimlab.optim.program import BLOCK, SCRATCH, NumPyRun, arrange
 from optimlab.optim.tape import record
@@ -34,6 +38,16 @@ def cache(tmp_path_factory):
     patch.undo()
 
 
+@contextlib.contextmanager
+def using(engine):
+    before = get_engine()
+    ol.set_engine(engine)
+    try:
+        yield
+    finally:
+        ol.set_engine(before)
+
+
 def assert_same_bits(arrays, others):
     assert [a.tobytes() for a in arrays] == [b.tobytes() for b in others]
 
@@ -51,6 +65,61 @@ def test_blocks_leave_no_seam(name):
     wanted = bits.run("eager", name, {}, "float32", bits.LONG)
     for engine in ("numpy", *COMPILERS):
         assert_same_bits(bits.run(engine, name, {}, "float32", bits.LONG), wanted)
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "Rprop"])
+def test_half_precision_runs_too(name):
+    """Numba has no kernels for it; NumPy's program has."""
+    wanted = bits.run("eager", name, {}, "float16")
+    for engine in ("numpy", *COMPILERS):
+        assert_same_bits(bits.run(engine, name, {}, "float16"), wanted)
+
+
+@pytest.mark.parametrize("engine", ["numpy", *COMPILERS])
+def test_arrays_of_any_make(engine, tmp_path):
+    """Turned round, with gaps, read-only, in a file, overlapping their parameter: what they are is all that counts."""
+    draw = np.random.default_rng(0)
+    numbers = draw.standard_normal((40, 30))
+    stored = np.memmap(tmp_path / "g", np.float64, "w+", shape=(40, 30))
+    stored[...] = numbers
+    frozen = numbers.copy()
+    frozen.flags.writeable = False
+    wide = np.zeros((80, 60))
+    wide[::2, ::2] = numbers
+    kinds = {
+        "plain": lambda: numbers.copy(),
+        "turned": lambda: np.asfortranarray(numbers),
+        "gaps": lambda: wide.copy()[::2, ::2],
+        "backwards": lambda: numbers[::-1, ::-1].copy()[::-1, ::-1],
+        "frozen": lambda: frozen,
+        "stored": lambda: stored.view(),
+    }
+    results = set()
+    with using(engine):
+        for of_p, of_g in [(a, b) for a in kinds for b in kinds if a not in ("frozen", "stored")]:
+            p = ol.from_numpy(kinds[of_p]()).requires_grad_()
+            p._grad = ol.Tensor._wrap(kinds[of_g]())
+            optimizer = optim.Adam([p], weight_decay=0.1)
+            optimizer.step()
+            p._grad = ol.Tensor._wrap(kinds["plain"]())  # the plan may not fit any more
+            optimizer.step()
+            results.add(np.ascontiguousarray(p.detach().numpy()).tobytes())
+    assert len(results) == 1
+
+
+@pytest.mark.parametrize("engine", ["numpy", *COMPILERS])
+@pytest.mark.parametrize("shift", [0, 1, 3])
+def test_a_gradient_that_overlaps_its_parameter_is_read_first(engine, shift):
+    results = []
+    for overlapping in (False, True):
+        memory = np.random.default_rng(0).standard_normal(3 * BLOCK)
+        p = ol.from_numpy(memory[: 2 * BLOCK]).requires_grad_()
+        g = memory[shift : 2 * BLOCK + shift]
+        p.grad = ol.from_numpy(g if overlapping else g.copy())
+        with using(engine):
+            optim.Adam([p], lr=0.1, weight_decay=0.1, decoupled_weight_decay=True).step()
+        results.append(p.detach().numpy().tobytes())
+    assert results[0] == results[1]
 
 
 def test_an_older_processor_gives_the_same_bits():
@@ -139,8 +208,6 @@ def test_a_program_fits_its_scratch(seed):
 
 def test_an_update_needs_little_scratch():
     """Adam's blocks, with the gradient and two states, stay in a cache of 1 MB."""
-    from optimlab import optim
-
     options = {name: optim.Adam.default_group()[name] for name in optim.Adam.rule.hyper}
     tape, *_ = record(optim.Adam.rule.function, ("p", "m", "v"), ("p", "g", "m", "v"), (), options | {"t": 1})
     assert arrange(tape).floats == 2

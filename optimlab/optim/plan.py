@@ -47,7 +47,7 @@ def _fixed(option: Any) -> bool:
 
 
 def is_flat(array: np.ndarray) -> bool:
-    """Whether an array is one row of memory that may be read and written: what a kernel takes."""
+    """Whether an array is one row of memory that may be read and written; not of a subclass, which kernels do not know."""
     return type(array) is np.ndarray and array.flags.carray
 
 
@@ -113,7 +113,7 @@ class Batch:
             self.copied = []
             for i, (g, *others) in enumerate(zip(arrays, *self.arrays.values(), strict=True)):
                 p = others[0]
-                if type(g) is not np.ndarray or g.shape != p.shape or g.dtype != p.dtype:
+                if not isinstance(g, np.ndarray) or g.shape != p.shape or g.dtype != p.dtype:
                     return None
                 if all(map(is_flat, (g, *others))) is not self.flat:
                     return None
