@@ -17,9 +17,10 @@ from cases import label
 from optimlab import optim
 from optimlab.commit import commit
 from optimlab.optim import kernel
+from optimlab.optim.blocks import NumPyRun
 from optimlab.optim.engine import get_engine
 from optimlab.optim.kernel import NumbaRun
-from optimlab.optim.program import BLOCK, SCRATCH, NumPyRun, arrange
+from optimlab.optim.program import BLOCK, SCRATCH, arrange
 from optimlab.optim.tape import record
 
 # the numbers here are as hard as can be, so moments overflow, of which NumPy's engine tells

@@ -55,6 +55,7 @@ LAYERS = [
         "optim.rule",
         "optim.tape",
         "optim.program",
+        "optim.blocks",
         "optim.kernel",
         "optim.engine",
         "optim.stepping",

@@ -14,7 +14,7 @@ import pytest
 import optimlab as ol
 from optimlab import optim
 from optimlab.graph import _mode
-from optimlab.optim import program
+from optimlab.optim import blocks
 from optimlab.optim.engine import get_engine
 
 ENGINES = ["eager", "numpy", *(["numba"] if importlib.util.find_spec("numba") else [])]
@@ -232,7 +232,7 @@ def test_when_memory_runs_out(name, options, which, monkeypatch):
     originals = {x: getattr(np, x) for x in allocators}
     for failing in range(1000):
         with engine(which):
-            program.renew()
+            blocks.renew()
             problem, before, after = outcomes(name, options, 0)
             left = failing
 

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from optimlab.commit import commit as commit  # optimizers know it by this name
+from optimlab.optim.blocks import NumPyRun
 from optimlab.optim.kernel import NumbaRun
-from optimlab.optim.program import NumPyRun
 from optimlab.optim.tape import Tape
 
 ENGINES = ("auto", "numpy", "numba", "eager")

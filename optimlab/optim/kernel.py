@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from optimlab.optim.program import drain, renew
+from optimlab.optim.blocks import drain, renew
 from optimlab.optim.tape import Tape
 
 PARALLEL = 20_000  # elements from which two threads pay; starting them costs some 10 µs

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from optimlab.optim.blocks import drain, scratch
 from optimlab.optim.engine import eager, make_run
-from optimlab.optim.program import drain, scratch
 from optimlab.optim.rows import by_rows
 from optimlab.optim.tape import Tape, record
 from optimlab.tensor import Tensor
