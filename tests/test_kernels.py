@@ -258,6 +258,60 @@ def test_parallel_kernels_give_the_same(compiled, cache):
     assert len({program(text, OMP_NUM_THREADS=n, NUMBA_NUM_THREADS=n)[0] for n in ("1", "2")}) == 1
 
 
+def test_many_short_parameters_take_one_call(compiled, cache):
+    """And it reads the gradients of the step, however often they or their memory are exchanged."""
+    draw = np.random.default_rng(0)
+    shapes = [(3,), (0,), (), (5, 7), (1000,), (2, 2, 2), (1,), (64,), (9, 9), (31,)]
+    starts = [draw.standard_normal(shape) for shape in shapes]
+    runs = []
+    for several in (True, False):
+        ps = [ol.tensor(start, requires_grad=True) for start in starts]
+        optimizers = [optim.Adam(ps)] if several else [optim.Adam([p]) for p in ps]
+        steps = np.random.default_rng(1)
+        for t in range(6):
+            for p in ps:
+                g = ol.tensor(steps.standard_normal(p.shape))
+                if t in (0, 3, 4):
+                    p.grad = g  # at other times the old array with new numbers
+                else:
+                    p.grad.copy_(g)
+            if several and t == 3:  # an error after the gradients were taken in
+                with pytest.raises(ValueError, match="lr"):
+                    optimizers[0].param_groups[0]["lr"] = -1.0
+                    optimizers[0].step()
+                optimizers[0].param_groups[0]["lr"] = 1e-3
+            for optimizer in optimizers:
+                optimizer.step()
+        runs.append([p.detach().numpy().tobytes() for p in ps])
+    assert runs[0] == runs[1]
+    assert len(list(cache.iterdir())) == 2
+
+
+def test_a_rule_that_fails_leaves_no_gradient_half_taken_in(compiled, cache):
+    class Moody(optim.SGD):
+        angry = False
+
+        @staticmethod
+        def rule(p, g, *, lr):
+            if Moody.angry:
+                raise ZeroDivisionError
+            return {"p": p - lr * g}
+
+    ps = [ol.zeros(5, requires_grad=True) for _ in range(10)]
+    optimizer = Moody(ps, lr=1.0)
+    for value in (1.0, 2.0, 4.0):
+        for p in ps:
+            p.grad = ol.full((5,), value)
+        optimizer.param_groups[0]["lr"] = 1.0 + value  # or the rule would not be read again
+        Moody.angry = value == 2.0
+        if Moody.angry:
+            with pytest.raises(ZeroDivisionError):
+                optimizer.step()
+            Moody.angry = False
+        optimizer.step()
+    assert all(p.tolist() == [-2.0 - 6.0 - 20.0] * 5 for p in ps)
+
+
 @pytest.mark.parametrize("name", ["numpy", "numba"])
 @pytest.mark.parametrize("cls", [optim.SGD, optim.Adam, optim.Rprop, optim.NAdam])
 def test_a_step_takes_little_memory(cls, name, cache):

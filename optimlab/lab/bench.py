@@ -107,7 +107,7 @@ def copying(line: np.ndarray, other: np.ndarray) -> dict[str, Callable[[], Any]]
     found: dict[str, Callable[[], Any]] = {}
     if has("numba"):
         tape, constants, _ = record(lambda p, g: {"p": p + -LR * g}, ("p",), ("p", "g"), (), {})
-        run = kernel(tape, line.dtype, parallel() and line.size >= PARALLEL)
+        run = kernel(tape, line.dtype, "parallel" if parallel() and line.size >= PARALLEL else "serial")
         found["numba"] = functools.partial(run, line, other, np.array(constants, line.dtype))
     if has("torch"):
         import torch

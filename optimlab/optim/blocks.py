@@ -148,7 +148,7 @@ class NumPyRun:
     def _alike(self, make: Callable[[tuple[int, ...]], Any]) -> Stream:
         return _stream(blocks.alike(make) for blocks in self._blocks)
 
-    def calls(self, gradients: list[np.ndarray], constants: Sequence[float]) -> list[tuple]:
+    def calls(self, gradients: list[np.ndarray], constants: Sequence[float], fresh: bool = True) -> list[tuple]:
         """What to commit for one step."""
         self._constants[...] = constants
         streams = self._streams | self._rows("g", gradients)

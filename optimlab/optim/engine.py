@@ -67,8 +67,8 @@ def choice(seconds: float) -> str:
 class Run(Protocol):
     """A tape tied to the arrays of some parameters."""
 
-    def calls(self, gradients: list[np.ndarray], constants: Sequence[float]) -> list[tuple]:
-        """What to commit for one step."""
+    def calls(self, gradients: list[np.ndarray], constants: Sequence[float], fresh: bool = True) -> list[tuple]:
+        """What to commit for one step; fresh: whether any gradient is another array than at the last call."""
 
 
 def make_run(name: str, tape: Tape, arrays: dict[str, list[np.ndarray]], flat: bool) -> Run:

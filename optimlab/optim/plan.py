@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _array = operator.attrgetter("_array")
 _grad = operator.attrgetter("_grad")
+_grad_array = operator.attrgetter("_grad._array")
 _writeable = operator.attrgetter("flags.writeable")
 
 
@@ -86,6 +87,8 @@ class Batch:
         self.tensor_arrays = list(map(_array, self.tensors))
         self.seen: list[weakref.ref] = []  # gradients; not kept alive, their memory is not ours
 
+        self.fresh = True  # whether the run has not seen these gradients yet
+
         self.copied: list[int] = []
         self.scalars: dict[str, Any] | None = None
         self.tape: Tape | None = None
@@ -105,12 +108,12 @@ class Batch:
 
     def gradients(self) -> list[np.ndarray] | None:
         """The gradients, ready to be read while the other arrays are written; None where one is not as it was planned."""
-        tensors = list(map(_grad, self.params))
-        if any(map(operator.is_, tensors, repeat(None))):
+        try:
+            arrays = list(map(_grad_array, self.params))
+        except AttributeError:  # None has no array: a gradient is missing
             return None
-        arrays = list(map(_array, tensors))
         if not self.seen or not same(arrays, map(operator.call, self.seen)):
-            self.copied = []
+            self.fresh, self.copied = True, []
             for i, (g, *others) in enumerate(zip(arrays, *self.arrays.values(), strict=True)):
                 p = others[0]
                 if not isinstance(g, np.ndarray) or g.shape != p.shape or g.dtype != p.dtype:
@@ -121,7 +124,7 @@ class Batch:
                     self.copied.append(i)
             self.seen = list(map(weakref.ref, arrays))
         for i in self.copied:
-            arrays[i] = arrays[i].copy()
+            arrays[i], self.fresh = arrays[i].copy(), True
         return arrays
 
     def scalar_state(self) -> dict[str, float] | None:
@@ -149,16 +152,17 @@ class Batch:
             known = ("p", "g", *self.known)
             tape, self.constants, self.results = record(self.rule.function, letters, known, counted, scalars, maximize)
             if tape != self.tape:  # the rule takes another branch than a step ago
-                self.run = make_run(engine, tape, self.arrays, self.flat)
+                self.run, self.fresh = make_run(engine, tape, self.arrays, self.flat), True
             self.tape, self.scalars = tape, scalars
         if engine == "eager":
             calls = eager(self.rule.function, self.arrays, ("p", *self.known), gradients, scalars, maximize)
         else:
-            calls = self.run.calls(gradients, self.constants)
+            calls = self.run.calls(gradients, self.constants, self.fresh)
+            self.fresh = False
         for letter, value in (numbers | self.results).items():
             calls.append((drain, map(np.ndarray.fill, self.numbers[letter], repeat(value))))
         versions = [version[0] + 1 for version in self.versions]
-        calls.append((drain, map(list.__setitem__, self.versions, repeat(0), versions)))
+        calls.append((drain, map(operator.setitem, self.versions, repeat(0), versions)))
         return calls + [(state.update, new) for state, new in zip(self.states, self.new, strict=False)]
 
 
