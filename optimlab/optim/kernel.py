@@ -261,7 +261,7 @@ class NumbaRun:
                 self._addresses[self._letters.index("g")] = list(map(self._address, map(_line, gradients)))
             # the last call does nothing; it keeps the gradients alive
             return [(self._kernels[0], self._addresses, self._sizes, self._constants), (len, gradients)]
-        lines = {**self._lines, "g": map(_line, gradients)}
+        lines = {**self._lines, "g": list(map(_line, gradients))}  # now: a commit runs no Python
         arrays = (lines[letter] for letter in self._letters)
         return [(drain, map(operator.call, self._kernels, *arrays, repeat(self._constants)))]
 
