@@ -219,6 +219,7 @@ def test_an_update_needs_little_scratch():
 def test_a_kernel_is_one_readable_loop():
     tape, *_ = record(lambda p, g, *, lr: {"p": p - lr * g}, ("p",), ("p", "g"), (), {"lr": 0.1})
     assert kernel.source(tape) == (
-        "def kernel(p, g, _c):\n    _c0 = _c[0]\n    for _i in range(p.size):\n        _0 = p[_i]\n        _1 = g[_i]\n"
+        "def kernel(p, g, _c):\n    _c0 = _c[0]\n    for _i in range(p.size):\n        narrow()\n        _0 = p[_i]\n"
+        "        _1 = g[_i]\n"
         "        _2 = _c0 * _1\n        _3 = _0 - _2\n        p[_i] = _3\n"
     )
