@@ -136,13 +136,13 @@ def _windows(
         raise TensorError(f"{name}: non-empty 3D or 4D (batch mode) tensor expected for input, not {shape_of(input)}")
     kernel = pair("kernel_size", kernel_size, 1)
     stride = kernel if stride is None else pair("stride", stride, 1)
-    padding, dilation = pair("padding", padding, 0), pair("dilation", dilation, 1)
+    padding, steps = pair("padding", padding, 0), pair("dilation", 1 if dilation is None else dilation, 1)
     if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
         raise TensorError(
             f"pad should be at most half of effective kernel size, but got padding={padding}, kernel_size={kernel}"
         )
     pads, lengths = [], []
-    for n, k, s, p, d in zip(input.shape[-2:], kernel, stride, padding, dilation, strict=True):
+    for n, k, s, p, d in zip(input.shape[-2:], kernel, stride, padding, steps, strict=True):
         length = operations.output_length(n, k, s, (p, p), d, ceil_mode)
         lengths.append(length)
         pads.append((p, max(p, (length - 1) * s + d * (k - 1) + 1 - n - p)))
@@ -152,7 +152,7 @@ def _windows(
             "use larger images or smaller windows"
         )
     options = {"lengths": tuple(lengths), "kernel": kernel, "stride": stride, "padding": tuple(pads)}
-    return input, options | {"dilation": dilation}, padding
+    return input, options if dilation is None else options | {"dilation": steps}, padding
 
 
 def max_pool2d(
@@ -175,8 +175,7 @@ def avg_pool2d(
 
     count_include_pad: whether zeros of the padding count. divisor_override: divide each sum by this instead.
     """
-    input, options, padding = _windows(input, "avg_pool2d", kernel_size, stride, padding, 1, ceil_mode)
-    del options["dilation"]
+    input, options, padding = _windows(input, "avg_pool2d", kernel_size, stride, padding, None, ceil_mode)
     counts = []
     for n, k, s, p, length in zip(
         input.shape[-2:], options["kernel"], options["stride"], padding, options["lengths"], strict=True
@@ -305,10 +304,9 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None, *, 
     padding_idx: a row that gets no gradient. sparse: weight.grad keeps only the rows that were asked for.
     """
     if not isinstance(input, Tensor) or input._array.dtype.kind not in "iu":
-        kind = input.dtype if isinstance(input, Tensor) else type(input).__name__
         raise TensorError(
             "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; "
-            f"but got {kind} instead; convert it by .long()"
+            f"but got {getattr(input, 'dtype', type(input).__name__)} instead; convert it by .long()"
         )
     indices, rows = input._array, len(weight)
     wrong = indices[(indices < 0) | (indices >= rows)]
