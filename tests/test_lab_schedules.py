@@ -54,6 +54,13 @@ def test_groups_and_momentum_have_columns_where_they_differ():
         lab.schedule_table(lambda o: ReduceLROnPlateau(o), 3, metrics=[1.0])
 
 
+def test_what_is_no_schedule_is_refused():
+    with pytest.raises(TypeError, match="make must return a schedule"):
+        lab.schedule_table(lambda o: None, 3)
+    with pytest.raises(ValueError, match="epochs must be an integer >= 0"):
+        lab.schedule_table(lambda o: StepLR(o, 3), -3)
+
+
 def nested(o):
     inner = SequentialLR(o, [ConstantLR(o, 0.5, 9), MultiStepLR(o, [2, 7])], [3])
     chain = ChainedScheduler([ExponentialLR(o, 0.9), MultiStepLR(o, [4])])

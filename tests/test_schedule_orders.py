@@ -214,6 +214,17 @@ def test_a_chain_in_a_sequence_starts_as_its_members_do():
     np.testing.assert_array_equal(built_run(ol, deep), built_run(ol, flat))
 
 
+def test_a_chain_may_stand_twice_in_a_sequence():
+    optimizer = fresh([WARM])
+    chain = S("ChainedScheduler", {"schedulers": [S("LinearLR"), S("ExponentialLR", {"gamma": 0.9})]}).build(
+        ol, optimizer
+    )
+    between = lr_scheduler.ConstantLR(optimizer)
+    schedule = lr_scheduler.SequentialLR(optimizer, [chain, between, chain], [3, 5])
+    record = [schedules.rates(optimizer), *run(optimizer, [schedule], [WARM], range(8))]
+    np.testing.assert_allclose(record[5:8], record[:3], rtol=1e-15)
+
+
 # ---- random programs
 
 

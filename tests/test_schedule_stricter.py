@@ -179,11 +179,12 @@ def one_cycle_ends(torch):
 
 @trial
 def one_cycle_short_rise(torch):
+    optimizer = make(torch)
     try:
-        torch.optim.lr_scheduler.OneCycleLR(make(torch), 1.0, 10, pct_start=0.1, cycle_momentum=False)
+        torch.optim.lr_scheduler.OneCycleLR(optimizer, 1.0, 10, pct_start=0.1, cycle_momentum=False)
     except ZeroDivisionError:
         return False
-    return True
+    return lr_of(optimizer) == 1.0  # the rise is over as it begins
 
 
 @trial

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from optimlab.checks import Number
 from optimlab.creation import zeros
 from optimlab.lab.bilingual import Text
 from optimlab.optim import SGD, Optimizer
@@ -132,11 +133,14 @@ def schedule_table(
     lr = 0.2         if 2 <= epoch <= 3
     lr = 0.1         if epoch == 4
     """
+    epochs = int(Number(low=0, whole=True)("epochs", epochs))
     lrs = list(lr) if isinstance(lr, Sequence) else [lr]
     if optimizer is None:
         optimizer = SGD([{"params": [zeros(1, requires_grad=True)], "lr": x} for x in lrs], momentum=0.9)
     made = make(optimizer)
     schedules = list(made) if isinstance(made, (list, tuple)) else [made]
+    if not all(hasattr(schedule, "step") for schedule in schedules):
+        raise TypeError(f"make must return a schedule, or a list of them, not {type(made).__name__}")
     if metrics is not None and len(metrics) < epochs:
         raise ValueError(f"metrics has {len(metrics)} values; it must have one for each of {epochs} epochs")
 
