@@ -378,9 +378,10 @@ def test_dark_menu_keyboard_and_print(chromium, server):
         page.wait_for_url("**/glossary.html")
         page.click("#book-menu")
         page.keyboard.press("Escape")
-        assert not menu.is_visible() and page.locator("#pst-primary-sidebar .book-name").count() == 1
+        page.wait_for_selector("#pst-primary-sidebar .book-name", state="attached")  # back when the dialog has closed
+        assert not menu.is_visible()
         page.keyboard.press("Control+k")
-        assert page.evaluate("document.activeElement.name") == "q"
+        page.wait_for_function("document.activeElement.name == 'q'")
         page.keyboard.press("Escape")
         page.emulate_media(media="print")
         assert not page.locator(".book-bar").is_visible() and page.locator("article h1").is_visible()
