@@ -139,6 +139,21 @@ def test_a_run_that_goes_on_with_last_epoch_keeps_its_learning_rate():
             np.testing.assert_allclose(ours, theirs, rtol=1e-14, atol=0)
 
 
+def test_a_sequence_goes_on_with_last_epoch():
+    parts = [WARM, S("CosineAnnealingLR", {"T_max": 8}), S("LambdaLR", {"lr_lambda": decay})]
+    case = S("SequentialLR", {"schedulers": parts, "milestones": [4, 9]})
+    for last in (0, 3, 5, 8, 11):
+        optimizer = fresh(parts)
+        built = case.build(ol, optimizer)
+        run(optimizer, [built], [case], range(last + 1))
+        again = fresh(parts)
+        again.load_state_dict(optimizer.state_dict())
+        late = [part._replace(arguments=part.arguments | {"last_epoch": last}) for part in parts]
+        resumed = S("SequentialLR", {"schedulers": late, "milestones": [4, 9], "last_epoch": last}).build(ol, again)
+        assert schedules.rates(again) == schedules.rates(optimizer)
+        assert run(again, [resumed], [case], range(9)) == run(optimizer, [built], [case], range(9)), last
+
+
 # ---- nesting
 
 
