@@ -201,3 +201,9 @@ def test_nothing_of_a_machine_is_named():
         path = ROOT / name
         if path.suffix not in (".npz", ".png") and path.exists() and path != Path(__file__):
             assert not pattern.search(path.read_bytes()), name
+
+
+def test_files_of_tests_have_names_of_their_own():
+    """pytest imports them by name alone: two of one name, and nothing is collected."""
+    names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
+    assert len(names) == len(set(names)), sorted(name for name in names if names.count(name) > 1)
