@@ -354,7 +354,8 @@ def test_load_state_dict_of_every_optimizer(name):
             with pytest.raises(ValueError, match=r"it is not from|lacks|has no|belongs in"):
                 optimizer.load_state_dict(theirs)
     assert snapshot(optimizer) == before
-    load(state | {"note": 3}, name="head", betas=[0.5, 0.75] if "betas" in group else None)
+    with pytest.warns(UserWarning, match="'note', which"):
+        load(state | {"note": 3}, name="head", betas=[0.5, 0.75] if "betas" in group else None)
     kept = optimizer.param_groups[0]
     assert kept["name"] == "head" and kept["betas"] == ((0.5, 0.75) if "betas" in group else None)
 

@@ -267,19 +267,19 @@ class Elementwise(Optimizer):
         if isinstance(values, dict):
             numbers = {k: _number(k, Number(low=0)(k, values[k]), p) for k in self._keys.values() if k in values}
             values = {k: Tensor(v) if isinstance(v, np.ndarray) else v for k, v in values.items()} | numbers
-            unknown = [k for k in values if k not in (*self._keys.values(), *self.letters.values())]
-            if unknown and type(self).__module__.startswith("optimlab."):  # a program's subclass may keep more
-                warnings.warn(
-                    f"the state of parameter {key!r} has {', '.join(map(repr, unknown))}, which {type(self).__name__} "
-                    "does not use; is it from another optimizer?",
-                    UserWarning,
-                    stacklevel=2,
-                )
         state, initial = super()._loaded_state(key, values, p, group), self.initial(group)
         self._check_state(f"of parameter {key!r}", state, p, initial)
         for name in (self.letters[letter] for letter in self.nonnegative if letter in initial):
             if not (state[name]._array >= 0).all():
                 raise ValueError(f"{name} of parameter {key!r} has a negative number or NaN; all must be >= 0")
+        unknown = [k for k in state if k not in (*self._keys.values(), *self.letters.values())]
+        if unknown and type(self).__module__.startswith("optimlab."):  # a program's subclass may keep more
+            warnings.warn(
+                f"the state of parameter {key!r} has {', '.join(map(repr, unknown))}, which {type(self).__name__} "
+                "does not use; is it from another optimizer?",
+                UserWarning,
+                stacklevel=2,
+            )
         return state
 
 
