@@ -1,9 +1,9 @@
 """Time a step of training beside torch's, in turn in one process, float32: an MLP, and LeNet; on 1 thread and on 2.
 
-python tests/bench/train.py [pairs]
+python tests/bench/train.py [rounds]
 
-A pair is a number of steps of ours and as many of torch's, one after the other; its ratio is printed as the median of all
-pairs, with the medians of each part of a step. Goals: MLP 0.6, LeNet 1.3.
+A round is a number of steps with each engine of ours and as many of torch's, one after the other; ratios are printed as the
+medians of all rounds, with the medians of each part of a step. Goals: MLP 0.6, LeNet 1.3. A long run gets Numba by itself.
 
 What limits LeNet: a step is 206 million floating-point operations, 3.2 ms at the 64 GFlop/s that one thread reaches in a matrix
 product of this size, of some 6.5 ms; the rest is memory that is copied (columns of convolutions, pooling, activations), and
@@ -63,18 +63,22 @@ def compare(threads: int, pairs: int) -> None:
 
     torch.set_num_threads(threads)
     for name, count in STEPS.items():
-        steps = {"optimlab": program(optimlab, name), "torch": program(torch, name)}
+        steps = {"numpy": program(optimlab, name), "numba": program(optimlab, name), "torch": program(torch, name)}
         parts: dict[str, list] = {which: [] for which in steps}
-        ratios = []
+        ratios: dict[str, list] = {which: [] for which in ("numpy", "numba")}
         for pair in range(pairs + 1):
             totals = {}
             for which, step in steps.items():
+                if which in ratios:
+                    optimlab.set_engine(which)
                 times = [step() for _ in range(count)]
                 totals[which] = median(map(sum, times))
                 if pair:  # the first pair warms up
                     parts[which].append([median(part) for part in zip(*times, strict=True)])
-            ratios.append(totals["optimlab"] / totals["torch"])
-        print(f"{name}, {threads} thread(s): {median(ratios[1:]):.2f} of torch's time, median of {pairs} pairs")
+            for which, found in ratios.items():
+                found.append(totals[which] / totals["torch"])
+        said = ", ".join(f"{median(found[1:]):.2f} with {which}" for which, found in ratios.items())
+        print(f"{name}, {threads} thread(s): of torch's time {said}; medians of {pairs} rounds")
         for which, rows in parts.items():
             each = [
                 f"{part} {median(column) * 1e6:.0f}"
