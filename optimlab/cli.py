@@ -1,5 +1,7 @@
 """The course's commands: ``optimlab open | doctor | check | bench``.
 
+One file, though long: each command is a function and its arguments, and who looks for one looks for all.
+
 课程命令：打开课程、检查环境、核对输出、测速。
 """
 
