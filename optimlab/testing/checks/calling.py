@@ -1,12 +1,13 @@
-"""What holds for closures, hooks, gradients and groups.
+"""What holds for closures, hooks, gradients and groups, and for what is printed.
 
-闭包、钩子、梯度与参数组应成立的性质。
+闭包、钩子、梯度、参数组以及输出应成立的性质。
 """
 
+import warnings
 from typing import Any
 
 from optimlab.autograd import enable_grad, is_grad_enabled
-from optimlab.testing.checks.world import Make, check, give, leaf, pair, parameters, refuses, walk, where
+from optimlab.testing.checks.world import Make, check, give, leaf, pair, parameters, quietly, refuses, walk, where
 
 
 @check
@@ -146,3 +147,20 @@ def a_later_group_leaves_the_others(make: Make) -> Any:
     walk(optimizer, 2, 3)
     walk(other, 2, 3)
     return where(optimizer)[:2] == where(other)
+
+
+@check
+def is_silent(make: Make) -> Any:
+    """A step prints nothing: a loop runs it a million times."""
+    with quietly() as out:
+        walk(pair(make))
+    return not out.getvalue()
+
+
+@check
+def warns_of_nothing(make: Make) -> Any:
+    """An ordinary step gives no warning: people stop reading warnings that always come."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        walk(pair(make))
+    return not caught

@@ -4,7 +4,6 @@
 """
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,6 @@ from optimlab.testing.checks.world import (
     leaf,
     pair,
     parameters,
-    quietly,
     refuses,
     values,
     walk,
@@ -392,20 +390,3 @@ def a_failing_step_changes_nothing(make: Make) -> Any:
     second.data = Tensor(np.ones((7, 5)), dtype=float32)
     before = first.tolist()
     return refuses(Exception, optimizer.step) and first.tolist() == before
-
-
-@check
-def is_silent(make: Make) -> Any:
-    """A step prints nothing: a loop runs it a million times."""
-    with quietly() as out:
-        walk(pair(make))
-    return not out.getvalue()
-
-
-@check
-def warns_of_nothing(make: Make) -> Any:
-    """An ordinary step gives no warning: people stop reading warnings that always come."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        walk(pair(make))
-    return not caught
