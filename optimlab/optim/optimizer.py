@@ -10,8 +10,6 @@ from copy import deepcopy
 from itertools import chain
 from typing import Any, TypeAlias
 
-import numpy as np
-
 from optimlab.autograd import enable_grad, no_grad
 from optimlab.checks import Check, Choice, MissingError
 from optimlab.hooks import RemovableHandle, add_hook
@@ -24,7 +22,7 @@ from optimlab.optim.groups import (
     refuse_shared_memory,
     refuse_what_cannot_move,
 )
-from optimlab.optim.stepping import HOOKS, with_hooks
+from optimlab.optim.stepping import HOOKS, gradients_are_finite, with_hooks
 from optimlab.optim.stepping import (
     register_optimizer_step_post_hook as register_optimizer_step_post_hook,  # as in torch
 )
@@ -257,20 +255,7 @@ class Optimizer:
 
     def _admits(self) -> bool:
         """Whether this step may be taken, as ``nonfinite`` has it; asked after the closure, before anything changes."""
-        if self._nonfinite == "ignore":
-            return True
-        names = chain.from_iterable(g.get("param_names", [None] * len(g["params"])) for g in self.param_groups)
-        for i, (p, name) in enumerate(zip(self._parameters(), names, strict=True)):
-            if p.grad is None or np.isfinite((p.grad._values() if p.grad.is_sparse else p.grad)._array).all():
-                continue
-            if self._nonfinite == "raise":
-                raise FloatingPointError(
-                    f"the gradient of parameter {i if name is None else repr(name)} has NaN or Inf at step "
-                    f"{self._step_count + 1}; nothing was changed: look at the loss, make lr smaller, or set nonfinite='skip'"
-                )
-            self.skipped_steps += 1
-            return False
-        return True
+        return self._nonfinite == "ignore" or gradients_are_finite(self)
 
     # ---- saving and loading
 

@@ -1,11 +1,14 @@
-"""What surrounds the step of every optimizer: hooks, and the count of steps.
+"""What surrounds the step of every optimizer: hooks, the count of steps, and a look at the gradients.
 
-包在每个优化器的 step 外面的东西：钩子与计数。
+包在每个优化器的 step 外面的东西：钩子、计数，以及对梯度的检查。
 """
 
 import functools
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
+
+import numpy as np
 
 from optimlab.autograd import set_grad_enabled
 from optimlab.hooks import RemovableHandle, add_hook
@@ -65,3 +68,21 @@ def use_grad_for_differentiable(step: Callable) -> Callable:
             return step(self, *args, **kwargs)
 
     return run
+
+
+def gradients_are_finite(optimizer: Any) -> bool:
+    """Whether no gradient has NaN or Inf; where one has, the optimizer's ``nonfinite`` says what follows."""
+    groups = optimizer.param_groups
+    names = chain.from_iterable(group.get("param_names", [None] * len(group["params"])) for group in groups)
+    parameters = chain.from_iterable(group["params"] for group in groups)
+    for i, (p, name) in enumerate(zip(parameters, names, strict=True)):
+        if p.grad is None or np.isfinite((p.grad._values() if p.grad.is_sparse else p.grad)._array).all():
+            continue
+        if optimizer.nonfinite == "raise":
+            raise FloatingPointError(
+                f"the gradient of parameter {i if name is None else repr(name)} has NaN or Inf at step "
+                f"{optimizer._step_count + 1}; nothing was changed: look at the loss, make lr smaller, or set nonfinite='skip'"
+            )
+        optimizer.skipped_steps += 1
+        return False
+    return True
