@@ -148,6 +148,8 @@ def test_no_row_and_no_configuration_of_torch_is_missing(monkeypatch):
     torch = pytest.importorskip("torch", reason="torch is not installed")
     # torch's table imports a test runner's helper, of which it needs one name
     monkeypatch.setitem(sys.modules, "expecttest", SimpleNamespace(TestCase=unittest.TestCase))
+    # and would freeze torch's flags for every program that this process runs afterwards
+    monkeypatch.setattr(torch.backends, "disable_global_flags", lambda: None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's own modules warn of each other
         from torch.testing._internal.common_optimizers import optim_db
