@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -218,8 +219,21 @@ def test_an_update_needs_little_scratch():
 @pytest.mark.skipif(not COMPILERS, reason="Numba is not installed")
 def test_a_kernel_is_one_readable_loop():
     tape, *_ = record(lambda p, g, *, lr: {"p": p - lr * g}, ("p",), ("p", "g"), (), {"lr": 0.1})
-    assert kernel.source(tape) == (
-        "def kernel(p, g, _c):\n    _c0 = _c[0]\n    for _i in range(p.size):\n        narrow()\n        _0 = p[_i]\n"
-        "        _1 = g[_i]\n"
-        "        _2 = _c0 * _1\n        _3 = _0 - _2\n        p[_i] = _3\n"
+    assert kernel.source(tape, parallel=False) == textwrap.dedent(
+        """\
+        def kernel(_addresses, _pieces, _shares, _c):
+            _c0 = _c[0]
+            for _share in range(_shares.size - 1):
+                for _k in range(_shares[_share], _shares[_share + 1]):
+                    _n, _start, _size = _pieces[_k]
+                    p = carray(pointer(_addresses[0, _n] + _start), _size)
+                    g = carray(pointer(_addresses[1, _n] + _start), _size)
+                    for _i in range(_size):
+                        narrow()
+                        _0 = p[_i]
+                        _1 = g[_i]
+                        _2 = _c0 * _1
+                        _3 = _0 - _2
+                        p[_i] = _3
+        """
     )

@@ -1,5 +1,6 @@
 """Kernels in their folder, in other processes, in threads and after a fork; how much memory a step takes; which engine runs."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 import optimlab as ol
 from optimlab import optim
+from optimlab.commit import commit
 from optimlab.optim import engine, kernel
 from optimlab.optim.tape import record
 
@@ -68,16 +70,16 @@ def works(tape_and_constants):
     """Whether the kernel, as it is found or compiled now, computes what it should."""
     tape, constants, _ = tape_and_constants
     kernel.kernel.cache_clear()
-    run = kernel.kernel(tape, np.dtype(np.float64))
-    arrays = np.repeat([[1.0], [1.0], [0.0], [0.0]], 3, axis=1)  # p, g, m, v
-    run(*arrays, np.array(constants, np.float64))
+    p, g, m, v = np.repeat([[1.0], [1.0], [0.0], [0.0]], 3, axis=1)
+    run = kernel.NumbaRun(tape, {"p": [p], "m": [m], "v": [v]})
+    commit(run.calls([g], constants))
     # the first step of Adam is lr, up to eps = 1e-8
-    return bool(np.all(np.abs(arrays[0] - (1 - 1e-3)) < 1e-10))
+    return bool(np.all(np.abs(p - (1 - 1e-3)) < 1e-10))
 
 
 def hits(tape_and_constants):
     """How many kernels were loaded, not compiled."""
-    return sum(kernel.kernel(tape_and_constants[0], np.dtype(np.float64)).stats.cache_hits.values())
+    return sum(kernel.kernel(tape_and_constants[0], np.dtype(np.float64), False).stats.cache_hits.values())
 
 
 def test_the_next_process_finds_the_kernel(cache):
@@ -95,7 +97,7 @@ def test_a_source_that_was_changed_is_not_run(cache):
     (source,) = cache.rglob("kernel.py")
     source.write_text("raise SystemExit('foreign code')")
     assert works(tape)
-    assert source.read_text() == kernel.source(tape[0])
+    assert source.read_text() == kernel.source(tape[0], parallel=False)
 
 
 @pytest.mark.parametrize("kind", ["nbi", "nbc", "seal"])
@@ -206,6 +208,18 @@ def test_a_plan_may_change_threads(compiled, cache):
     np.testing.assert_array_equal(p.detach().numpy(), q.detach().numpy())
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 40])
+@pytest.mark.parametrize("sizes", [[1], [31], [0, 5, 0, 64, 0], [1000, 1, 17, 0, 333], [3] * 50])
+def test_shares_cover_every_element_once(sizes, count):
+    pieces, bounds = kernel.share(sizes, count, 4)
+    assert len(bounds) == count + 1 and bounds[0] == 0 and bounds[-1] == len(pieces) and (np.diff(bounds) >= 0).all()
+    found = [(n, first // 4 + i) for n, first, size in pieces.tolist() for i in range(size)]
+    assert found == [(n, i) for n, size in enumerate(sizes) for i in range(size)]
+    assert not (pieces[:, 1] % 64).any()
+    lengths = [pieces[a:b, 2].sum() for a, b in itertools.pairwise(bounds)]
+    assert max(lengths) <= sum(sizes) / count + 16  # a line of the cache
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_after_a_fork_the_child_steps_on(tmp_path):
     lines = program(
@@ -248,12 +262,13 @@ def test_parallel_kernels_give_the_same(compiled, cache):
 
         ol.set_engine("numba")
         draw = np.random.default_rng(0)
-        p = ol.tensor(draw.standard_normal(100_003), requires_grad=True)
-        optimizer = optim.Adam([p], weight_decay=0.1)
+        ps = [ol.tensor(draw.standard_normal(n), requires_grad=True) for n in (100_003, 7, 0, 20_011, 64)]
+        optimizer = optim.Adam(ps, weight_decay=0.1)
         for _ in range(5):
-            p.grad = ol.tensor(draw.standard_normal(100_003))
+            for p in ps:
+                p.grad = ol.tensor(draw.standard_normal(p.shape))
             optimizer.step()
-        print(hashlib.sha256(p.detach().numpy().tobytes()).hexdigest())
+        print(hashlib.sha256(b"".join(p.detach().numpy().tobytes() for p in ps)).hexdigest())
         """
     assert len({program(text, OMP_NUM_THREADS=n, NUMBA_NUM_THREADS=n)[0] for n in ("1", "2")}) == 1
 
@@ -284,7 +299,7 @@ def test_many_short_parameters_take_one_call(compiled, cache):
                 optimizer.step()
         runs.append([p.detach().numpy().tobytes() for p in ps])
     assert runs[0] == runs[1]
-    assert len(list(cache.iterdir())) == 2
+    assert len(list(cache.iterdir())) == 1
 
 
 def test_a_rule_that_fails_leaves_no_gradient_half_taken_in(compiled, cache):

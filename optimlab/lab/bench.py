@@ -20,8 +20,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from optimlab import optim, set_engine, tensor
+from optimlab.commit import commit
 from optimlab.lab.plots import style
-from optimlab.optim.kernel import PARALLEL, kernel, parallel
+from optimlab.optim.kernel import NumbaRun
 from optimlab.optim.tape import record
 
 RULES = {"SGD": ("SGD", {}), "SGD momentum": ("SGD", {"momentum": 0.9})} | {
@@ -107,8 +108,7 @@ def copying(line: np.ndarray, other: np.ndarray) -> dict[str, Callable[[], Any]]
     found: dict[str, Callable[[], Any]] = {}
     if has("numba"):
         tape, constants, _ = record(lambda p, g: {"p": p + -LR * g}, ("p",), ("p", "g"), (), {})
-        run = kernel(tape, line.dtype, "parallel" if parallel() and line.size >= PARALLEL else "serial")
-        found["numba"] = functools.partial(run, line, other, np.array(constants, line.dtype))
+        found["numba"] = functools.partial(commit, NumbaRun(tape, {"p": [line]}).calls([other], constants))
     if has("torch"):
         import torch
 
