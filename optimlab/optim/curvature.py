@@ -150,7 +150,7 @@ class LBFGS(Walker):
 BETA: dict[str, Callable[[Vector, Vector, Vector], float]] = {
     "fletcher-reeves": lambda g, g_, d_: (g @ g) / (g_ @ g_),
     "polak-ribiere": lambda g, g_, d_: max(0.0, g @ (g - g_) / (g_ @ g_)),
-    "hestenes-stiefel": lambda g, g_, d_: g @ (g - g_) / (d_ @ (g - g_)),
+    "hestenes-stiefel": lambda g, g_, d_: max(0.0, g @ (g - g_) / (d_ @ (g - g_))),
 }
 
 
@@ -170,7 +170,7 @@ class ConjugateGradient(Walker):
     \begin{aligned}
     \beta^{\text{FR}}_{k} &= \frac{g_{k} \cdot g_{k}}{g_{k-1} \cdot g_{k-1}} \\
     \beta^{\text{PR+}}_{k} &= \max(0, \frac{g_{k} \cdot (g_{k} - g_{k-1})}{g_{k-1} \cdot g_{k-1}}) \\
-    \beta^{\text{HS}}_{k} &= \frac{g_{k} \cdot (g_{k} - g_{k-1})}{d_{k-1} \cdot (g_{k} - g_{k-1})}
+    \beta^{\text{HS+}}_{k} &= \max(0, \frac{g_{k} \cdot (g_{k} - g_{k-1})}{d_{k-1} \cdot (g_{k} - g_{k-1})})
     \end{aligned}
 
     The step t is found by the line search of L-BFGS, which here wants the slope at a tenth of what it was (c₂ = 0.1). On a
@@ -183,7 +183,8 @@ class ConjugateGradient(Walker):
         max_eval: calls of the closure after which one ``step`` ends, >= 1; None for max_iter · 4.
         tolerance_grad: end where no element of the gradient is larger; >= 0.
         tolerance_change: end where no parameter moved by more, or the loss changed by less; >= 0.
-        beta: "fletcher-reeves", "polak-ribiere" (never negative: PR+), or "hestenes-stiefel".
+        beta: "fletcher-reeves", "polak-ribiere" or "hestenes-stiefel"; the last two never negative (PR+, HS+), so that
+            a direction that has become poor is forgotten at once.
         restart: iterations after which to begin anew with d = -g, >= 1; None for one more than there are elements. It begins
             anew, too, where d would not descend.
 
