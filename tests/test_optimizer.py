@@ -405,6 +405,14 @@ def test_a_tensor_learning_rate_is_changed_in_place():
     assert schedule.get_last_lr()[0] is not lr and schedule.base_lrs[0].item() == pytest.approx(0.4)
 
 
+def test_groups_that_share_a_learning_rate_share_it_after_loading():
+    optimizer = optim.SGD([{"params": leaf()}, {"params": leaf()}, {"params": leaf(), "lr": 1.0}], lr=ol.tensor(0.4))
+    given = optimizer.param_groups[0]["lr"]
+    optimizer.load_state_dict(optimizer.state_dict())
+    first, second, third = (group["lr"] for group in optimizer.param_groups)
+    assert first is second and first is not given and first.item() == given.item() and third == 1
+
+
 def test_older_interface(capsys):
     optimizer = optim.SGD([leaf()], lr=0.05)
     schedule = lr_scheduler.StepLR(optimizer, 1, verbose=True)

@@ -351,7 +351,8 @@ class RAdam(Elementwise):
         {maximize}
         {differentiable}
 
-    State: {step}; ``"exp_avg"`` m and ``"exp_avg_sq"`` v, like p.
+    State: {step}; ``"exp_avg"`` m and ``"exp_avg_sq"`` v, like p. It is that of Adam: ``load_state_dict`` takes Adam's, too,
+    as torch does, and goes on from there.
 
     {raises}
 

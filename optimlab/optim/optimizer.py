@@ -301,9 +301,10 @@ class Optimizer:
                 f"{len(saved_groups)}, this optimizer has {len(self.param_groups)}"
             )
         groups: list[dict[str, Any]] = []
+        copies: dict[int, Any] = {}  # by the id of what was copied: a learning rate that groups share, they share again
         owners: dict[Any, tuple[Tensor, dict[str, Any]]] = {}
         for i, (saved, group) in enumerate(zip(saved_groups, self.param_groups, strict=True)):
-            groups.append(self._loaded_group(i, saved, group))
+            groups.append(self._loaded_group(i, saved, group, copies))
             owners.update(zip(saved["params"], ((p, groups[-1]) for p in group["params"]), strict=True))
         state: defaultdict = defaultdict(dict)
         for key, values in state_dict["state"].items():
@@ -329,8 +330,8 @@ class Optimizer:
         for hook in self._hooks["load_state_dict_post"].values():
             hook(self)
 
-    def _loaded_group(self, i: int, saved: Any, group: dict[str, Any]) -> dict[str, Any]:
-        """The group that a saved one makes of ``group``."""
+    def _loaded_group(self, i: int, saved: Any, group: dict[str, Any], copies: dict[int, Any]) -> dict[str, Any]:
+        """The group that a saved one makes of ``group``; ``copies`` is the memory of deepcopy."""
         if not isinstance(saved, dict) or not isinstance(saved.get("params"), (list, tuple)):
             raise ValueError(f"param_groups[{i}] must be a dict with 'params', a list")
         if len(saved["params"]) != len(group["params"]):
@@ -339,7 +340,7 @@ class Optimizer:
                 f"param_groups[{i}] has {len(saved['params'])} parameters, here it has {len(group['params'])}"
             )
         fresh = {key: default for key, default in self.defaults.items() if default is None or isinstance(default, bool)}
-        new = {key: value if key == "params" else deepcopy(value) for key, value in saved.items()}
+        new = {key: value if key == "params" else deepcopy(value, copies) for key, value in saved.items()}
         if "param_names" in group:
             new.setdefault("param_names", group["param_names"])
         new["params"] = group["params"]
