@@ -148,10 +148,7 @@ class Optimizer:
         """A complete group made from ``given``, or an error; ``given`` itself is left alone."""
         params, names = parameters(given["params"])
         refuse_misspelt(given, self.defaults)
-        group = dict(given)
-        if names is not None:
-            group = {"params": params, "param_names": names} | {k: v for k, v in group.items() if k != "params"}
-        group["params"] = params
+        group = given | {"params": params} | ({} if names is None else {"param_names": names})
         for key, value in self.defaults.items():
             group.setdefault(key, value)
             if group[key] is required:
@@ -305,7 +302,12 @@ class Optimizer:
         owners: dict[Any, tuple[Tensor, dict[str, Any]]] = {}
         for i, (saved, group) in enumerate(zip(saved_groups, self.param_groups, strict=True)):
             groups.append(self._loaded_group(i, saved, group, copies))
-            owners.update(zip(saved["params"], ((p, groups[-1]) for p in group["params"]), strict=True))
+            for key, p in zip(saved["params"], group["params"], strict=True):
+                if key in owners:
+                    raise ValueError(
+                        f"the groups of state_dict list parameter {key!r} twice; each must have its own number"
+                    )
+                owners[key] = p, groups[-1]
         state: defaultdict = defaultdict(dict)
         for key, values in state_dict["state"].items():
             if key in owners:

@@ -152,7 +152,7 @@ class Walker(Optimizer):
         raise NotImplementedError
 
     @no_grad()
-    def step(self, closure: Callable[[], Any]) -> Any:
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Make up to ``max_iter`` iterations; returns the loss where they began. 最多迭代 ``max_iter`` 次，返回起点的损失。
 
         closure: clears the gradients, computes the loss, calls backward and returns the loss; called again and again.
@@ -161,9 +161,11 @@ class Walker(Optimizer):
         a loss or a gradient is not finite.
         """
         if not callable(closure):
+            name = type(self).__name__
+            missing = f"{name}.step() missing 1 required positional argument: 'closure'"
             raise TypeError(
-                f"Invalid closure: {closure!r}; {type(self).__name__} needs a function that returns the loss, for it "
-                "evaluates the loss at several points"
+                f"{missing if closure is None else f'Invalid closure: {closure!r}'}; {name} needs a function that clears the "
+                "gradients, calls backward and returns the loss, for it evaluates the loss at several points"
             )
         group = self.param_groups[0]
         self._check_complete(group, self.checks)

@@ -226,6 +226,7 @@ CASES = {
         ("o = stepped(Adam); s = saved(o); s['param_groups'] = {} ;; o.load_state_dict(s)", "ValueError", "'param_groups'"),
         ("o = stepped(Adam); s = saved(o); s['param_groups'] *= 2 ;; o.load_state_dict(s)", "ValueError", "number of parameter groups"),
         ("o = stepped(Adam); s = saved(o); s['param_groups'][0]['params'] = [0] ;; o.load_state_dict(s)", "ValueError", "size of optimizer's group"),
+        ("o = stepped(Adam); s = saved(o); s['param_groups'][0]['params'] = [0, 0] ;; o.load_state_dict(s)", "ValueError", "parameter 0 twice"),
         ("o = stepped(Adam); s = saved(o, exp_avg=torch.ones(3)) ;; o.load_state_dict(s)", "ValueError", "(3,)"),
         ("o = stepped(Adam); s = saved(o, exp_avg=torch.ones(1)) ;; o.load_state_dict(s)", "ValueError", "(1,)"),
         ("o = stepped(Adam, params=[torch.ones(2, 3)]); s = saved(o, exp_avg=torch.ones(3, 2)) ;; o.load_state_dict(s)", "ValueError", "(3, 2)"),
