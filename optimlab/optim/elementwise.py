@@ -17,6 +17,7 @@ from optimlab.optim.engine import choice, commit
 from optimlab.optim.optimizer import Optimizer, ParamsT
 from optimlab.optim.plan import Plan
 from optimlab.optim.rule import Rule
+from optimlab.optim.stepping import tell_overflow
 from optimlab.tensor import Tensor
 
 LR = Number("Invalid learning rate: {value}", low=0)
@@ -100,8 +101,6 @@ class Elementwise(Optimizer):
     rule: Any
     _plans: dict[int, Plan]
     _seconds: float  # what all commits have taken
-    _told: bool  # of an overflow, once
-    _overflow: dict[str, int]  # not empty once a finite number became infinite; Numba's kernels do not tell
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -131,7 +130,6 @@ class Elementwise(Optimizer):
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         self: Any = super().__new__(cls)
         self._plans, self._seconds = {}, 0.0
-        self._overflow, self._told = {}, False
         return self
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -146,8 +144,6 @@ class Elementwise(Optimizer):
         state or an option does not fit, and then nothing has changed: a step happens whole or not at all.
         """
         loss = self._loss(closure)
-        if not self._admits():
-            return loss
         engine, calls = choice(self._seconds), list[tuple]()
         for i, group in enumerate(self.param_groups):
             calls += self._recorded(group) if group.get("differentiable") else self._planned(i, group, engine)
@@ -156,19 +152,7 @@ class Elementwise(Optimizer):
         self._seconds += perf_counter() - start
         return loss
 
-    def _after_step(self) -> None:
-        if not self._overflow or self._told:
-            return
-        self._overflow.clear()
-        keys = [self.letters[letter] for letter in self.nonnegative]
-        if any(np.isinf(s[key]._array).any() for s in self.state.values() for key in keys if key in s):
-            self._told = True
-            warnings.warn(
-                f"overflow in a step of {type(self).__name__}: where a second moment became infinite, its parameter stands "
-                "still; make the loss or the gradients smaller, as by nn.utils.clip_grad_norm_",
-                RuntimeWarning,
-                stacklevel=4,  # the line that calls step()
-            )
+    _after_step = tell_overflow
 
     def _planned(self, i: int, group: dict[str, Any], engine: str) -> list[tuple]:
         """What to commit for group i, by the plan of the step before where that still holds."""

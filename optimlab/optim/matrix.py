@@ -15,6 +15,7 @@ from optimlab.graph import no_grad
 from optimlab.optim.elementwise import EPS, _number, flags
 from optimlab.optim.optimizer import Optimizer, ParamsT
 from optimlab.optim.plan import plain
+from optimlab.optim.stepping import tell_overflow
 from optimlab.tensor import Tensor
 
 Array = np.ndarray
@@ -52,12 +53,12 @@ class Planned(Optimizer):
         state or an option does not fit, and then nothing has changed.
         """
         loss = self._loss(closure)
-        if not self._admits():
-            return loss
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore", over="call", call=self._overflow.setdefault):
             calls = [call for group in self.param_groups for call in self._plan(group)]
         commit(calls)
         return loss
+
+    _after_step = tell_overflow
 
     def _plan(self, group: dict[str, Any]) -> Iterator[tuple]:
         """The calls that change the parameters of a group and their state."""

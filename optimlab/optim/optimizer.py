@@ -22,7 +22,7 @@ from optimlab.optim.groups import (
     refuse_shared_memory,
     refuse_what_cannot_move,
 )
-from optimlab.optim.stepping import HOOKS, gradients_are_finite, with_hooks
+from optimlab.optim.stepping import HOOKS, with_hooks
 from optimlab.optim.stepping import (
     register_optimizer_step_post_hook as register_optimizer_step_post_hook,  # as in torch
 )
@@ -62,6 +62,9 @@ class Optimizer:
             cls.step = with_hooks(cls.step)  # type: ignore[method-assign]
 
     skipped_steps: int  # those that ``nonfinite = "skip"`` has left out
+    _watches = True  # whether gradients are looked at around ``step``; false where ``step`` itself does
+    _told: bool  # of an overflow, once
+    _overflow: dict[str, int]  # not empty once a finite number became infinite
     _hooks: dict[str, dict[int, Callable]]
     _running: list[Callable]
     _step_count: int
@@ -72,6 +75,7 @@ class Optimizer:
         self = super().__new__(cls)
         self._hooks, self._running, self._step_count = {kind: {} for kind in HOOKS}, [], 0
         self._nonfinite, self.skipped_steps = "ignore", 0
+        self._overflow, self._told = {}, False
         return self
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
@@ -203,7 +207,7 @@ class Optimizer:
             warnings.warn(
                 "the closure returned a loss and left every parameter without a gradient: call loss.backward() in it",
                 UserWarning,
-                stacklevel=4,  # the line that calls step()
+                stacklevel=5,  # the line that calls step(): the hooks and @no_grad() lie between
             )
         return loss
 
@@ -241,7 +245,8 @@ class Optimizer:
     @property
     def nonfinite(self) -> str:
         """What a gradient with NaN or Inf does: ``"ignore"``, the default, steps on it as torch does; ``"skip"`` leaves the
-        step out and counts it in ``skipped_steps``; ``"raise"`` raises FloatingPointError, and nothing has changed.
+        step out and counts it in ``skipped_steps``; ``"raise"`` raises FloatingPointError, and nothing has changed. LBFGS and
+        ConjugateGradient go back to their last accepted point; they raise unless told to skip what is left of the step.
         遇到 NaN 或 Inf 梯度时：照常更新、跳过这一步，或报错。
         """
         return self._nonfinite
@@ -249,10 +254,6 @@ class Optimizer:
     @nonfinite.setter
     def nonfinite(self, value: str) -> None:
         self._nonfinite = NONFINITE("nonfinite", value)
-
-    def _admits(self) -> bool:
-        """Whether this step may be taken, as ``nonfinite`` has it; asked after the closure, before anything changes."""
-        return self._nonfinite == "ignore" or gradients_are_finite(self)
 
     # ---- saving and loading
 

@@ -28,8 +28,9 @@ def by_rows(
     optimizer._check_gradient(p)
     state = optimizer.state.get(p) or optimizer._new_state(p, initial)
     optimizer._check_state("of a parameter", state, p, initial)
-    rows = p.grad._array.coalesce()  # type: ignore[union-attr]
-    at, g = ((...,), rows.to_dense()) if whole else (tuple(rows.indices), rows.values)
+    with np.errstate(all="ignore"):
+        rows = p.grad._array.coalesce()  # type: ignore[union-attr]
+        at, g = ((...,), rows.to_dense()) if whole else (tuple(rows.indices), rows.values)
 
     keys = {letter: optimizer.letters[letter] for letter in initial}
     tensors = {"p": p} | {letter: state[key] for letter, key in keys.items() if state.get(key) is not None}

@@ -4,8 +4,9 @@
 """
 
 import functools
-from collections.abc import Callable
-from itertools import chain
+import warnings
+from collections.abc import Callable, Iterator
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,14 @@ def with_hooks(step: Callable) -> Callable:
                 args, kwargs = changed
         try:
             self._running.append(run)  # inside: a signal may arrive as soon as append returns
+            if self._watches and self._nonfinite != "ignore":
+                args, kwargs = watched(self, args, kwargs)
             result = step(*args, **kwargs)
+        except NonfiniteError as error:
+            if error.optimizer is not self or self._nonfinite != "skip":
+                raise
+            self.skipped_steps += 1
+            result = error.loss
         finally:
             del self._running[:]
         self._step_count += 1
@@ -70,19 +78,85 @@ def use_grad_for_differentiable(step: Callable) -> Callable:
     return run
 
 
-def gradients_are_finite(optimizer: Any) -> bool:
-    """Whether no gradient has NaN or Inf; where one has, the optimizer's ``nonfinite`` says what follows."""
-    groups = optimizer.param_groups
-    names = chain.from_iterable(group.get("param_names", [None] * len(group["params"])) for group in groups)
-    parameters = chain.from_iterable(group["params"] for group in groups)
-    for i, (p, name) in enumerate(zip(parameters, names, strict=True)):
-        if p.grad is None or np.isfinite((p.grad._values() if p.grad.is_sparse else p.grad)._array).all():
+class NonfiniteError(FloatingPointError):
+    """A gradient or a loss is NaN or infinite, so ``optimizer`` takes no step; ``loss`` is what its closure returned.
+    梯度或损失不是有限的数，这一步不更新。
+    """
+
+    def __init__(self, message: str, optimizer: Any, loss: Any = None) -> None:
+        super().__init__(message)
+        self.optimizer, self.loss = optimizer, loss
+
+
+def named_parameters(optimizer: Any) -> Iterator[tuple[str, Any]]:
+    """Every parameter, with how a message names it: ``parameter 'weight'``, or ``parameter 3``."""
+    i = 0
+    for group in optimizer.param_groups:
+        for p, name in zip_longest(group["params"], group.get("param_names", ())):
+            yield f"parameter {i if name is None else repr(name)}", p
+            i += 1
+
+
+def bad_gradient(optimizer: Any) -> str | None:
+    """Which gradient has NaN or Inf, and at which step, in words; None where all are finite."""
+    for name, p in named_parameters(optimizer):
+        if p.grad is None:
             continue
-        if optimizer.nonfinite == "raise":
-            raise FloatingPointError(
-                f"the gradient of parameter {i if name is None else repr(name)} has NaN or Inf at step "
-                f"{optimizer._step_count + 1}; nothing was changed: look at the loss, make lr smaller, or set nonfinite='skip'"
-            )
-        optimizer.skipped_steps += 1
-        return False
-    return True
+        with np.errstate(all="ignore"):  # rows of a sparse gradient that stand twice are added up
+            g = p.grad.coalesce()._values() if p.grad.is_sparse else p.grad
+        if not np.isfinite(g._array).all():
+            steps = max(optimizer._step_count, int(optimizer.state.get(p, {}).get("step", 0)))  # resumed: the state's
+            return f"the gradient of {name} has NaN or Inf at step {steps + 1}"
+    return None
+
+
+def watched(optimizer: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+    """A step's arguments, its gradients being looked at before anything moves: now, or as soon as the closure has run.
+
+    Raises NonfiniteError for a gradient with NaN or Inf; `with_hooks` decides what that means.
+    """
+    closure = kwargs.get("closure", args[1] if len(args) > 1 else None)
+
+    def look(loss: Any = None) -> Any:
+        if bad := bad_gradient(optimizer):
+            advice = "nothing was changed: look at the loss, make lr smaller, or set nonfinite='skip'"
+            raise NonfiniteError(f"{bad}; {advice}", optimizer, loss)
+        return loss
+
+    if not callable(closure):
+        look()
+        return args, kwargs
+    if "closure" in kwargs:
+        return args, kwargs | {"closure": lambda: look(closure())}
+    return (args[0], lambda: look(closure()), *args[2:]), kwargs
+
+
+LOOK_EVERY = (
+    256  # steps; with Numba's Adam a look costs, shared among them, 0.1 % of 8.4 million elements, 1.6 % of 100 x 1,000
+)
+
+
+def tell_overflow(optimizer: Any) -> None:
+    """Warn, once, that a second moment has become infinite though the gradient was not.
+
+    A commit of ufuncs reports an overflow at once. Compiled kernels report nothing, so the state is looked at now and then:
+    an infinite mean of squares stays so.
+    """
+    steps, reported = optimizer._step_count, bool(optimizer._overflow)
+    optimizer._overflow.clear()
+    if optimizer._told or not (reported or steps & (steps - 1) == 0 or steps % LOOK_EVERY == 0):
+        return
+    for name, p in named_parameters(optimizer):
+        for letter in optimizer.nonnegative:
+            v = optimizer.state.get(p, {}).get(optimizer.letters[letter])
+            bad = False if v is None else ~np.isfinite(v._array)  # Adafactor makes NaN of it at once
+            # an infinite gradient is no overflow; where nothing was reported, it is known by what it did to the parameter
+            if np.any(bad) and (reported or np.any(bad & np.isfinite(p._array))):
+                optimizer._told = True
+                warnings.warn(
+                    f"overflow in a step of {type(optimizer).__name__}: a second moment of {name} became infinite, so that "
+                    "elements stand still or are NaN; make the loss or the gradients smaller, as by nn.utils.clip_grad_norm_",
+                    RuntimeWarning,
+                    stacklevel=3,  # the line that calls step()
+                )
+                return

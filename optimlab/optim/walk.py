@@ -20,6 +20,7 @@ from optimlab.functional import TensorError
 from optimlab.graph import enable_grad, no_grad
 from optimlab.optim.linesearch import Trial, strong_wolfe
 from optimlab.optim.optimizer import Optimizer
+from optimlab.optim.stepping import NonfiniteError, bad_gradient
 from optimlab.tensor import Tensor
 
 Vector = Any  # an array of one axis: all parameters behind one another
@@ -39,10 +40,11 @@ class Walk:
     ``x`` is the last accepted point. A trial writes another one into the parameters; `rest` writes x back.
     """
 
-    def __init__(self, params: list[Tensor], closure: Callable[[], Any]) -> None:
-        self.params, self.closure, self.evaluations = params, closure, 0
+    def __init__(self, optimizer: Optimizer, closure: Callable[[], Any]) -> None:
+        self.optimizer, self.closure, self.evaluations = optimizer, closure, 0
+        self.params: list[Tensor] = optimizer.param_groups[0]["params"]
         self.floating_errors = np.geterr()  # what the closure's NumPy does about them is the caller's choice
-        self.x = np.concatenate([p._array.reshape(-1) for p in params])
+        self.x = np.concatenate([p._array.reshape(-1) for p in self.params])
 
     def put(self, x: Vector) -> list[tuple]:
         """The calls that give the parameters the values of x."""
@@ -66,7 +68,7 @@ class Walk:
     def evaluate(self, x: Vector, *, finite: bool = True) -> Evaluation:
         """Loss and gradient at x; the parameters stay there.
 
-        Raises FloatingPointError where a number is NaN, or infinite; the loss may be infinite unless it must be ``finite``.
+        Raises NonfiniteError where a number is NaN, or infinite; the loss may be infinite unless it must be ``finite``.
         """
         if x is not self.x:
             commit(self.put(x))
@@ -79,9 +81,9 @@ class Walk:
         g = np.concatenate([_gradient(p).reshape(-1) for p in self.params])
         advice = "the parameters are back at the last accepted point; try a smaller lr, or a line search"
         if math.isnan(f) or f == -math.inf or (finite and f == math.inf):
-            raise FloatingPointError(f"the closure returned a loss of {f}; {advice}")
+            raise NonfiniteError(f"the closure returned a loss of {f}; {advice}", self.optimizer, loss)
         if f < math.inf and not np.isfinite(g).all():
-            raise FloatingPointError(f"the closure left a gradient that is not finite; {advice}")
+            raise NonfiniteError(f"{bad_gradient(self.optimizer)}; {advice}", self.optimizer, loss)
         return Evaluation(loss, f, g)
 
     def trial(self, d: Vector, t: float) -> Trial:
@@ -133,6 +135,7 @@ class Walker(Optimizer):
     parameters' together.
     """
 
+    _watches = False  # an infinite loss, and what gradient comes with it, only tells a line search to come back
     c2 = 0.9  # how flat a line search wants the slope, compared with the one it begins with
     kept: tuple[str, ...]  # the keys of the state, beside the two counts
     vectors: tuple[str, ...] = ("d", "prev_flat_grad")  # those with as many elements as all parameters together
@@ -171,7 +174,7 @@ class Walker(Optimizer):
         self._check_complete(group, self.checks)
         for p in group["params"]:
             self._check_gradient(p)
-        walk, state = Walk(group["params"], closure), self.state.get(group["params"][0], {})
+        walk, state = Walk(self, closure), self.state.get(group["params"][0], {})
         self._check_state("of the parameters", state, walk.x)
         try:
             try:
