@@ -240,11 +240,10 @@ def log_softmax(a: Array, dim: int) -> Array:
 
 
 def keep(g: Array, mask: Array) -> Array:
-    """``np.where(mask, g, 0)``; of an array on its bits, in a tenth of the time where the mask is irregular: no branches."""
+    """``np.where(mask, g, 0)``; of an array by its bits, in a tenth of the time where the mask is irregular: no branches."""
     if not isinstance(g, np.ndarray):
         return np.where(mask, g, 0)
-    whole = np.dtype(f"i{g.itemsize}")
-    return (g.view(whole) & -mask.astype(whole)).view(g.dtype)
+    return (g.view(f"i{g.itemsize}") * mask).view(g.dtype)  # as floats, inf times 0 would be nan
 
 
 def inside(g: Array, a: Array, low: Any, high: Any) -> Array:

@@ -30,7 +30,7 @@ def _seed(output: "Tensor", gradient: "Tensor | None", number: int, create_graph
                 f"grad can be implicitly created only for scalar outputs; this tensor has shape {shape_of(output)}: "
                 "reduce it by .sum() or .mean(), or pass gradient="
             )
-        ones = np.ones_like(output._array)
+        ones = np.ones(output._array.shape, output._array.dtype)
         return edge, output._wrap(ones) if create_graph else ones
     if not hasattr(gradient, "_edge"):
         raise TypeError(f"gradients can be either Tensors or None, but got {type(gradient).__name__}")

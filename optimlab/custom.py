@@ -76,7 +76,9 @@ class _CustomNode(Node):
                     f"Function {self.label} returned an invalid gradient at index {i} - got {list(shape_of(local))} but "
                     f"expected shape compatible with {list(shape)}"
                 )
-            flows.append((edge, local if recorded else local._array))
+            # a view, which is copied before anything is added to it: backward may return one tensor twice, or one it saved
+            view = local if local.is_sparse else local.reshape(shape)
+            flows.append((edge, view if recorded else view._array))
         return flows
 
     def free(self) -> None:

@@ -116,7 +116,7 @@ register({
     "cosh": (np.cosh, lambda g, a: g * np.sinh(a)),
     "tanh": (np.tanh, lambda g, y: g * (1 - y * y)),
     "sigmoid": (sigmoid, lambda g, y: g * (1 - y) * y),
-    "relu": (lambda a: np.maximum(a, 0), lambda g, y: keep(g, ~(y <= 0))),
+    "relu": (lambda a: np.maximum(a, 0), lambda g, y: keep(g, y != 0)),
     "clamp": (lambda a, low, high: np.clip(a, low, high), inside),
     "floor": (np.floor, lambda g: 0 * g),
     "ceil": (np.ceil, lambda g: 0 * g),

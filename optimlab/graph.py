@@ -9,6 +9,7 @@ import inspect
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -98,8 +99,12 @@ class _GradSwitch:
 
         @functools.wraps(function)
         def switched(*args: Any, **kwargs: Any) -> Any:
-            with self._again():
+            before = _mode.recording
+            try:
+                _mode.recording = self.wanted
                 return function(*args, **kwargs)
+            finally:
+                _mode.recording = before
 
         return switched
 
@@ -324,7 +329,7 @@ def _ancestry(roots: Iterable[Any]) -> list[Node]:
             if isinstance(edge, Node) and id(edge) not in seen:
                 seen[id(edge)] = edge
                 waiting.append(edge)
-    return sorted(seen.values(), key=lambda node: -node.order)
+    return sorted(seen.values(), key=attrgetter("order"), reverse=True)
 
 
 def gradients(
@@ -345,34 +350,30 @@ def gradients(
             if any(id(edge) in needed for edge in node.edges):
                 needed.add(id(node))
         nodes = [node for node in nodes if id(node) in needed]
-    targets = None if wanted is None else {id(edge) for edge in wanted}
+    targets = set() if wanted is None else {id(edge) for edge in wanted}
 
     def collect(edge: Any, g: Any, shared: bool) -> None:
         """Add ``g`` to what has arrived at an edge."""
-        key = id(edge)
-        if key not in collected:
-            collected[key] = edge, g, shared
-            return
-        _, before, foreign = collected[key]
-        if foreign or type(before) is not np.ndarray:
-            collected[key] = edge, before + g, False
+        arrived = collected.get(id(edge))
+        if arrived is None:
+            collected[id(edge)] = edge, g, shared
+        elif arrived[2] or type(arrived[1]) is not np.ndarray:
+            collected[id(edge)] = edge, arrived[1] + g, False
         else:
-            np.add(before, g, out=before)
+            np.add(arrived[1], g, out=arrived[1])
 
     for edge, g in seeds:
         collect(edge, g, True)
     for node in nodes:
-        if id(node) not in collected:
+        arrived = collected.pop(id(node), None)
+        if arrived is None:
             continue
-        keep = targets is not None and id(node) in targets
-        _, g, _ = collected[id(node)] if keep else collected.pop(id(node))
-        if node._hooks:
-            g = _hooked(node, g)
-        if keep:
+        g = arrived[1] if node._hooks is None else _hooked(node, arrived[1])
+        if id(node) in targets:
             collected[id(node)] = node, g, True
         for edge, local in node.flow(g, needed):
-            dtype = edge.dtype if isinstance(edge, Node) else edge._array.dtype
             array = local if type(local) is np.ndarray else getattr(local, "_array", local)
+            dtype = edge.dtype if isinstance(edge, Node) else edge._array.dtype
             if array.dtype != dtype:
                 local = local.astype(dtype) if local is array else local.to(dtype)
             collect(edge, local, local is g or getattr(array, "base", None) is not None)
@@ -382,7 +383,7 @@ def gradients(
     for key, (edge, g, _) in collected.items():
         if edge._hooks and not isinstance(edge, Node):
             collected[key] = edge, _hooked(edge, g), True
-    return {key: found for key, found in collected.items() if targets is None or key in targets}
+    return {key: found for key, found in collected.items() if wanted is None or key in targets}
 
 
 def _hooked(edge: Any, g: Any) -> Any:

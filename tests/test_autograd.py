@@ -72,6 +72,26 @@ def test_an_operation_that_is_wrong():
         ol.autograd.Function.apply(x)
 
 
+@pytest.mark.parametrize("history", [False, True])
+def test_what_backward_returns_stays_what_it_is(history):
+    class Same(ol.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, y, kept):
+            ctx.save_for_backward(kept)
+            return x + y
+
+        @staticmethod
+        def backward(ctx, g):
+            (kept,) = ctx.saved_tensors
+            return kept, kept, None
+
+    x, y, kept = ol.ones(2, requires_grad=True), ol.ones(2, requires_grad=True), ol.tensor([2.0, 3.0])
+    for _ in range(2):
+        (Same.apply(x, y, kept) + x).sum().backward(create_graph=history)
+        (2 * y).sum().backward()
+    assert x.grad.tolist() == [6, 8] and y.grad.tolist() == [8, 10] and kept.tolist() == [2, 3]
+
+
 def bowl(torch):
     return lambda x: (x[0] ** 2 * x[1]).exp() + (x**3).sum()
 
