@@ -3,7 +3,7 @@
 要么全部发生、要么完全不发生的改动：先在草稿上算好，再一次性生效。
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -29,15 +29,23 @@ def same(a: Any, b: Any) -> bool:
     return a is b or (np.array_equal(a._array, b._array) if isinstance(a, Tensor) else a == b)
 
 
+def _each(do: Callable[["Drafted"], "Drafted"], x: Any) -> Any:
+    """A schedule, or a list that has some, with ``do`` done to each; anything else as it is."""
+    if isinstance(x, (list, tuple)) and any(isinstance(y, Drafted) for y in x):
+        return [_each(do, y) for y in x]
+    return do(x) if isinstance(x, Drafted) else x
+
+
 class Draft:
     """Stands for an optimizer while a change is worked out: its groups are copies, all else is the optimizer's.
 
     Schedules are worked on as twins whose optimizer is the draft. Once all has gone well ``calls`` makes it real, in one
-    commit; an error before leaves optimizer and schedules as they were.
+    commit; an error before leaves optimizer and schedules as they were. A schedule of a class of the reader's own is its own
+    twin, and put back after an error: what it keeps, a method of its own say, may know it.
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
-        twins: dict[int, tuple[Drafted, Drafted, set[str]]] = {}
+        twins: dict[int, tuple[Drafted, Drafted, dict, dict]] = {}  # a schedule, its twin, what each of them began with
         groups = copies(optimizer.param_groups)
         before = [dict(group) for group in groups]
         self.__dict__.update(real=optimizer, param_groups=groups, before=before, twins=twins, later=[])
@@ -56,20 +64,27 @@ class Draft:
     def twin(self, schedule: "Drafted") -> "Drafted":
         """A copy of a schedule that works on the draft, as do the schedules it holds; one and the same at each call."""
         if id(schedule) not in self.twins:
-            twin = object.__new__(type(schedule))
-            self.twins[id(schedule)] = (schedule, twin, {"optimizer"})
-            twin.__dict__.update(schedule.__dict__, optimizer=self)
-            for key, value in schedule.__dict__.items():
-                several = isinstance(value, (list, tuple))
-                if isinstance(value, Drafted) or (several and any(isinstance(x, Drafted) for x in value)):
-                    twins = [self._own(x) for x in (value if several else [value])]
-                    twin.__dict__[key] = twins if several else twins[0]
-                    self.twins[id(schedule)][2].add(key)
+            ours = type(schedule).__module__.startswith("optimlab.")
+            twin, was = object.__new__(type(schedule)) if ours else schedule, dict(schedule.__dict__)
+            began: dict[str, Any] = {}
+            self.twins[id(schedule)] = schedule, twin, was, began
+            began |= {key: _each(self._own, x) for key, x in was.items()} | {"optimizer": self}
+            twin.__dict__.update(began)
         return self.twins[id(schedule)][1]
 
-    def _own(self, x: Any) -> Any:
-        """The twin of a schedule of this optimizer; anything else as it is."""
-        return self.twin(x) if isinstance(x, Drafted) and x.optimizer is self.real else x
+    def _own(self, x: "Drafted") -> "Drafted":
+        """The twin of a schedule of this optimizer."""
+        return self.twin(x) if x.optimizer is self.real else x
+
+    def _real(self, x: "Drafted") -> "Drafted":
+        """The schedule of a twin; one that was built on the draft goes over to the optimizer."""
+        for schedule, twin, *_ in self.twins.values():
+            if x is twin:
+                return schedule
+        if x.optimizer is self:
+            x.optimizer = self.real
+            x.__dict__.update({key: _each(self._real, y) for key, y in x.__dict__.items()})
+        return x
 
     def loaded(self) -> list[dict[str, Any]] | None:
         """The groups as the optimizer loaded them; None if it has not, or has stepped since.
@@ -100,11 +115,22 @@ class Draft:
                     yield old._version.__setitem__, 0, old._version[0] + 1
             if changed:
                 yield group.update, changed
-        for schedule, twin, kept in self.twins.values():
-            yield schedule.__dict__.update, {key: x for key, x in twin.__dict__.items() if key not in kept}
+        for schedule, twin, was, began in self.twins.values():
+            found = {
+                key: was[key] if key in was and x is began[key] else _each(self._real, x)
+                for key, x in twin.__dict__.items()
+            }
+            yield schedule.__dict__.update, found
             for key in schedule.__dict__.keys() - twin.__dict__.keys():
                 yield schedule.__dict__.pop, key
         yield from self.later  # what else is to be done
+
+    def undo(self) -> Iterator[tuple]:
+        """What puts back the schedules that are their own twins, call by call."""
+        for schedule, twin, was, _ in self.twins.values():
+            if twin is schedule:
+                yield (schedule.__dict__.clear,)
+                yield schedule.__dict__.update, was
 
 
 class Drafted:
@@ -123,7 +149,11 @@ class Drafted:
             return
         draft, attributes = Draft(self.optimizer), self.optimizer.__dict__
         loaded = draft.loaded() if building else None
-        yield draft.twin(self)  # type: ignore[misc]
+        try:
+            yield draft.twin(self)  # type: ignore[misc]
+        except BaseException:
+            commit([*draft.undo()])
+            raise
         end: list[tuple] = [(attributes.pop, "_loaded", None)]
         if loaded is not None:
             end = [(attributes.update, {"_loaded": (self.optimizer._step_count, loaded, copies(draft.param_groups))})]
