@@ -100,11 +100,15 @@ def arguments(torch):
         lambda o: scheduler.StepLR(o, 3, nan),
         lambda o: scheduler.ConstantLR(o, factor=0),
         lambda o: scheduler.ExponentialLR(o, nan),
+        lambda o: scheduler.ExponentialLR(o, -1),
         lambda o: scheduler.CosineAnnealingLR(o, 0),
+        lambda o: scheduler.CosineAnnealingLR(o, 5, eta_min=-0.1),
         lambda o: scheduler.OneCycleLR(o, nan, 9),
         lambda o: scheduler.ReduceLROnPlateau(o, patience=-1),
     ]
-    return all(refuses(lambda call=call: call(make(torch, momentum=0.9))) for call in wrong)
+    refused = [refuses(lambda call=call: call(make(torch, momentum=0.9))) for call in wrong]
+    assert len(set(refused)) == 1, refused  # torch takes every one of them
+    return all(refused)
 
 
 @trial
@@ -112,14 +116,29 @@ def milestones_in_order(torch):
     return refuses(lambda: sequence(torch, make(torch), [0.5, 0.2, 0.1], [5, 2]))
 
 
-@trial
-def last_epoch(torch):
+def goes_on(torch, build):
+    """Whether a run goes on as it would have: after three steps, the third of which is taken by building with last_epoch=2."""
     optimizer = make(torch)
-    follow(optimizer, torch.optim.lr_scheduler.StepLR(optimizer, 3), 3)
+    schedule = build(optimizer, -1)
+    follow(optimizer, schedule, 3)
     again = make(torch)
     again.load_state_dict(optimizer.state_dict())
-    torch.optim.lr_scheduler.StepLR(again, 3, last_epoch=2)
-    return lr_of(again) == lr_of(optimizer)
+    late = build(again, 2)
+    return follow(again, late, 4) == follow(optimizer, schedule, 4)
+
+
+@trial
+def last_epoch(torch):
+    scheduler = torch.optim.lr_scheduler
+
+    def sequential(o, last):
+        parts = [scheduler.ConstantLR(o, 0.5, 9, last), scheduler.StepLR(o, 2, last_epoch=last)]
+        return scheduler.SequentialLR(o, parts, [2], last)
+
+    ways = [sequential, lambda o, last: scheduler.StepLR(o, 3, last_epoch=last)]
+    kept = [goes_on(torch, build) for build in ways]
+    assert len(set(kept)) == 1, kept
+    return all(kept)
 
 
 @trial
@@ -202,14 +221,18 @@ def factor(torch):
 
 @trial
 def no_iterations(torch):
-    optimizer = make(torch)
-    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, total_iters=0)
-    optimizer.step()
-    try:
-        schedule.step(3)
-    except ZeroDivisionError:
-        return False
-    return True
+    kept = []
+    for name in ("LinearLR", "PolynomialLR", "ConstantLR"):
+        optimizer = make(torch)
+        schedule = getattr(torch.optim.lr_scheduler, name)(optimizer, total_iters=0)
+        wanted = follow(optimizer, schedule, 3)[-1]
+        try:
+            schedule.step(3)
+            kept.append(lr_of(optimizer) == wanted)
+        except ZeroDivisionError:
+            kept.append(False)
+    assert len(set(kept)) == 1, kept
+    return all(kept)
 
 
 @trial

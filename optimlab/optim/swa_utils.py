@@ -94,7 +94,7 @@ class SWALR(LRScheduler):
         super()._join(groups)
 
     def shape(self, t: float) -> float:
-        return FALLING[self._anneal_strategy](min(t / self.anneal_epochs, 1.0)) if self.anneal_epochs else 0.0
+        return FALLING[self._anneal_strategy](min(max(t, 0) / self.anneal_epochs, 1.0)) if self.anneal_epochs else 0.0
 
     def ratio(self, t: float) -> float:
         return super().ratio(t) or 0.0  # at the end it stays at swa_lr, whatever is done by hand

@@ -119,7 +119,7 @@ class LRScheduler(Drafted):
     _lists: tuple[str, ...] = ("base_lrs", "_last_lr")  # with a number for each group
     _optional = ("_is_initial", "_get_lr_called_within_step")  # what a state of an older version lacks
 
-    _verbose = False
+    _verbose, _verb = False, "adjusting"
     base_lrs: list[Any]
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1, verbose: bool = False) -> None:
@@ -174,10 +174,8 @@ class LRScheduler(Drafted):
     def advance(self, i: int, t: float) -> float:
         """The learning rate of group ``i`` at epoch ``t``, from that of epoch t - 1: it moves as the shape moves."""
         lr, (low, high) = number(self.optimizer.param_groups[i]["lr"]), self.limits(i)
-        if t == 0:
-            return between(low, lr, self.shape(0))
         if self._is_initial:  # a run that goes on has loaded this epoch's learning rate
-            return lr
+            return lr if t else between(low, lr, self.shape(0))
         ratio = self.ratio(t)
         return lr + (high - low) * self.shape(t) if ratio is None else between(low, lr, ratio)
 
@@ -205,8 +203,10 @@ class LRScheduler(Drafted):
         return [self.closed_form(i, self._t) for i in range(len(self.optimizer.param_groups))]
 
     def _has_closed_form(self) -> bool:
+        """Whether ``step(epoch)`` has it; of an absolute schedule ``get_lr`` is it, also where a subclass defines that."""
         cls = type(self)
-        return cls.shape is not LRScheduler.shape or cls._get_closed_form_lr is not LRScheduler._get_closed_form_lr
+        own_shape = cls.shape is not LRScheduler.shape and not self.absolute
+        return own_shape or cls._get_closed_form_lr is not LRScheduler._get_closed_form_lr
 
     # ---- stepping
 
@@ -221,9 +221,10 @@ class LRScheduler(Drafted):
         """
         if epoch is not None:
             EPOCH("epoch", epoch)
-            warnings.warn(EPOCH_DEPRECATION_WARNING, UserWarning, stacklevel=2)
         if self._step_count == 1:
             self._warn_of_order()
+        if epoch is not None:
+            warnings.warn(EPOCH_DEPRECATION_WARNING, UserWarning, stacklevel=2)
         with self._draft() as draft:
             draft._step_count += 1
             draft._move(epoch)
@@ -303,7 +304,7 @@ class LRScheduler(Drafted):
             print(f"Adjusting learning rate of group {group} to {number(lr):.4e}.")
         elif is_verbose:
             text = f"{epoch:.2f}" if isinstance(epoch, float) else f"{epoch:05d}"
-            print(f"Epoch {text}: adjusting learning rate of group {group} to {number(lr):.4e}.")
+            print(f"Epoch {text}: {self._verb} learning rate of group {group} to {number(lr):.4e}.")
 
     # ---- saving and loading
 

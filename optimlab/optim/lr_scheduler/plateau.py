@@ -20,12 +20,10 @@ from optimlab.optim.optimizer import Optimizer
 
 def _any_float(name: str, value: Any) -> float:
     """A number, infinite if need be."""
-    if isinstance(value, (bool, str, bytes)):
-        raise ValueError(f"Invalid {name}: {value!r}; {name} must be a number, such as a loss")
     try:
         return float(value)
-    except TypeError:
-        raise TypeError(f"Invalid {name}: {value!r}; {name} must be a number, such as a loss") from None
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"Invalid {name}: {value!r}; {name} must be a number, such as a loss") from None
 
 
 class ReduceLROnPlateau(LRScheduler):
@@ -66,6 +64,7 @@ class ReduceLROnPlateau(LRScheduler):
         "cooldown_counter": COUNT,
     }
     _lists = ("_last_lr", "min_lrs")
+    _verb = "reducing"
     best: float
     mode: str
     threshold_mode: str

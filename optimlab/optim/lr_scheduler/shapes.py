@@ -44,7 +44,7 @@ class StepLR(LRScheduler):
         return self.gamma ** (t // self.step_size)
 
     def ratio(self, t: float) -> float:
-        return self.gamma if t % self.step_size == 0 else 1.0
+        return self.gamma if t and t % self.step_size == 0 else 1.0
 
 
 def _milestones(name: str, value: Any) -> Counter:
@@ -140,7 +140,7 @@ class ConstantLR(LRScheduler):
         super().__init__(optimizer, last_epoch, verbose)
 
     def shape(self, t: float) -> float:
-        return 1.0 if 0 < self.total_iters <= t else self.factor
+        return 1.0 if t < 0 or 0 < self.total_iters <= t else self.factor
 
 
 class LinearLR(LRScheduler):
@@ -192,7 +192,8 @@ class LinearLR(LRScheduler):
         super().__init__(optimizer, last_epoch, verbose)
 
     def shape(self, t: float) -> float:
-        return between(self.start_factor, self.end_factor, min(t, self.total_iters) / max(self.total_iters, 1))
+        share = min(t, self.total_iters) / max(self.total_iters, 1)
+        return between(self.start_factor, self.end_factor, share) if t >= 0 else 1.0
 
 
 class ExponentialLR(LRScheduler):
