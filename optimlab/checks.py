@@ -6,6 +6,7 @@ Each check is a value that is called with the argument's name and the argument; 
 
 import math
 import operator
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -50,7 +51,7 @@ class Number:
     def _admits(self, number: float) -> bool:
         low = self.low < number if self.above else self.low <= number
         high = number < self.high if self.below else number <= self.high
-        return low and high and math.isfinite(number)
+        return low and high and abs(number) <= sys.float_info.max  # false for NaN; 10**400 has no float
 
     def __call__(self, name: str, value: Any) -> float:
         plain = type(value) is int or (type(value) is float and not self.whole)

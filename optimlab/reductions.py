@@ -4,6 +4,7 @@
 """
 
 import math
+import operator
 from collections import namedtuple
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -21,14 +22,16 @@ Dim = int | Sequence[int] | None
 
 def axis_of(dim: Any, ndim: int) -> int:
     """An axis counted from the front; a tensor of one element without axes is taken as one with one."""
-    if not isinstance(dim, (int, np.integer)) or isinstance(dim, bool):
-        raise TypeError(f"Invalid dim: {dim!r}; dim must be an int, not {type(dim).__name__}")
+    try:
+        dim = operator.index(None if isinstance(dim, (bool, np.bool_)) else dim)
+    except TypeError:
+        raise TypeError(f"Invalid dim: {dim!r}; dim must be an int, not {type(dim).__name__}") from None
     if not -max(ndim, 1) <= dim < max(ndim, 1):
         raise IndexError(
             f"Dimension out of range (expected to be in range of [{-max(ndim, 1)}, {max(ndim, 1) - 1}], but got {dim}); "
             f"dim={dim} is no axis of {ndim}"
         )
-    return int(dim) % max(ndim, 1)
+    return dim % max(ndim, 1)
 
 
 def axes_of(dim: Dim, ndim: int) -> Any:

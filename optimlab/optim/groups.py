@@ -63,6 +63,22 @@ def refuse_what_cannot_move(params: Sequence[Any], differentiable: bool) -> None
         raise ValueError("optimizer contains a parameter group with duplicate parameters; give each parameter once")
 
 
+HALF = 65504.0  # what float16 can hold
+
+
+def refuse_overflowing_lr(group: dict[str, Any]) -> None:
+    """Raise ValueError for a learning rate that is infinite in the precision of a parameter."""
+    lr = group.get("lr", 0.0)
+    lr = lr.item() if isinstance(lr, Tensor) and lr.numel() == 1 else lr
+    if not isinstance(lr, (int, float)) or lr <= HALF:  # nearly always
+        return
+    for p in group["params"]:
+        if lr > (most := float(np.finfo(p._array.dtype).max)):
+            raise ValueError(
+                f"Invalid learning rate: {lr}; it is too large for a parameter of {p.dtype}: lr must be <= {most:.4g}"
+            )
+
+
 def refuse_shared_memory(params: Sequence[Tensor]) -> None:
     """Raise ValueError where an element would be stepped twice: a parameter in two groups, or two views of the same memory."""
     if len({id(p) for p in params}) < len(params):

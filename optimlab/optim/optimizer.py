@@ -19,6 +19,7 @@ from optimlab.optim.groups import (
     UNORDERED,
     parameters,
     refuse_misspelt,
+    refuse_overflowing_lr,
     refuse_shared_memory,
     refuse_what_cannot_move,
 )
@@ -159,6 +160,7 @@ class Optimizer:
                 raise ValueError(f"parameter group didn't specify a value of required optimization parameter {key}")
         self.check_group(group)
         refuse_what_cannot_move(params, bool(group.get("differentiable")))
+        refuse_overflowing_lr(group)
         if sparse := [[len(self.param_groups), i] for i, p in enumerate(params) if p.is_sparse]:
             raise ValueError(
                 f"Sparse params at indices {sparse}: {type(self).__name__} requires dense parameter tensors; call .to_dense()"
@@ -218,6 +220,7 @@ class Optimizer:
                 f"a parameter group lacks {', '.join(missing)}; set it, as in param_groups[0]['lr'] = 0.1"
             )
         self.check_group(group)
+        refuse_overflowing_lr(group)
 
     @staticmethod
     def _check_gradient(p: Tensor) -> None:

@@ -23,6 +23,7 @@ from optimlab.optim.lr_scheduler.base import (
 from optimlab.optim.optimizer import Optimizer
 
 ABOVE_ZERO = Number(low=0, above=True)
+SHARE = ValueNumber("Expected float between 0 and 1 pct_start, but got {value}", 0, 1)
 MOMENTUM = Number(low=0)
 
 
@@ -256,9 +257,10 @@ class OneCycleLR(_Cycles):
         if total_steps is None:
             raise ValueError("You must define either total_steps OR (epochs AND steps_per_epoch)")
         self._set(total_steps=total_steps)
-        if not isinstance(pct_start, float) or not 0 <= pct_start <= 1:
-            raise ValueError(f"Expected float between 0 and 1 pct_start, but got {pct_start}")
-        rise = pct_start * self.total_steps - 1
+        share = SHARE("pct_start", pct_start)
+        if not isinstance(share, float):  # as torch has it
+            raise ValueError(f"Expected float between 0 and 1 pct_start, but got {pct_start}; write {share}.0")
+        rise = share * self.total_steps - 1
         phases = [(rise, "initial", "max"), (2 * rise, "max", "initial"), (self.total_steps - 1, "initial", "min")]
         if not Flag()("three_phase", three_phase):
             phases = [(rise, "initial", "max"), (self.total_steps - 1, "max", "min")]

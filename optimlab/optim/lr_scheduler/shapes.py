@@ -51,8 +51,11 @@ def _milestones(name: str, value: Any) -> Counter:
     """Epochs with how often each is named: from a list of integers, or from a saved state."""
     if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
         raise TypeError(f"{name} must be integers >= 0 in a list, not {type(value).__name__}: {value!r}")
-    counts = value if isinstance(value, dict) else Counter(value)
-    return Counter({COUNT(f"an epoch of {name}", t): COUNT(f"its count in {name}", n) for t, n in counts.items()})
+    counts = value.items() if isinstance(value, dict) else ((t, 1) for t in value)
+    found: Counter = Counter()
+    for t, n in counts:
+        found[COUNT(f"an epoch of {name}", t)] += COUNT(f"its count in {name}", n)
+    return found
 
 
 class MultiStepLR(LRScheduler):
