@@ -169,6 +169,12 @@ def test_a_seed():
         assert ol.initial_seed() == 3
 
 
+def test_a_group_holds_plain_python():
+    group = optimizer(optim.Adam, lr=np.float32(0.5), betas=[np.float64(0.9), np.array(0.99)])[0].param_groups[0]
+    assert type(group["lr"]) is float and group["betas"] == (0.9, 0.99)
+    assert [type(x) for x in group["betas"]] == [float, float]
+
+
 def test_an_integer_that_no_float_can_hold():
     with pytest.raises(ValueError, match="Invalid learning rate: 1000"):
         optimizer(lr=10**400)
