@@ -23,7 +23,9 @@ Dim = int | Sequence[int] | None
 def axis_of(dim: Any, ndim: int) -> int:
     """An axis counted from the front; a tensor of one element without axes is taken as one with one."""
     try:
-        dim = operator.index(None if isinstance(dim, (bool, np.bool_)) else dim)
+        if isinstance(dim, (bool, np.bool_)):
+            raise TypeError
+        dim = operator.index(dim)
     except TypeError:
         raise TypeError(f"Invalid dim: {dim!r}; dim must be an int, not {type(dim).__name__}") from None
     if not -max(ndim, 1) <= dim < max(ndim, 1):

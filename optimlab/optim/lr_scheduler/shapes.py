@@ -54,7 +54,7 @@ def _milestones(name: str, value: Any) -> Counter:
     counts = value.items() if isinstance(value, dict) else ((t, 1) for t in value)
     found: Counter = Counter()
     for t, n in counts:
-        found[COUNT(f"an epoch of {name}", t)] += COUNT(f"its count in {name}", n)
+        found[COUNT(f"an epoch of {name}", t)] += int(COUNT(f"its count in {name}", n))
     return found
 
 
