@@ -69,6 +69,7 @@ LAYERS = [
         "optim.adaptive",
         "optim.adam",
         "optim.matrix",
+        "optim._functional",
         "optim.linesearch",
         "optim.walk",
         "optim.curvature",

@@ -2,6 +2,7 @@
 
 import sys
 
+from optimlab.optim import _functional as _functional
 from optimlab.optim import adam, adaptive, curvature, lr_scheduler, matrix, sgd, swa_utils
 from optimlab.optim._stateless import swap_in_optimizer_params_and_state
 from optimlab.optim.adam import Adam, Adamax, AdamW, NAdam, RAdam, SparseAdam
