@@ -39,6 +39,7 @@ def test_the_table_of_the_documents():
 def test_groups_and_momentum_have_columns_where_they_differ():
     table = lab.schedule_table(lambda o: LambdaLR(o, [lambda t: 1, lambda t: 0.5**t]), 2, lr=[0.1, 0.4])
     assert list(table.columns()) == ["lr[0]", "lr[1]"]
+    assert repr(table).splitlines()[1] == "lr[0] = 0.1,        lr[1] = 0.2         if epoch == 1"
     np.testing.assert_array_equal(table.lr, [[0.1, 0.4], [0.1, 0.2], [0.1, 0.1]])
     table = lab.schedule_table(lambda o: CyclicLR(o, 0.1, 0.5, 2), 4)
     assert list(table.columns()) == ["lr", "momentum"]
@@ -52,6 +53,33 @@ def test_groups_and_momentum_have_columns_where_they_differ():
     np.testing.assert_allclose(both.lr[:, 0], [0.1, 0.05, 0.0125])
     with pytest.raises(ValueError, match="one for each of 3 epochs"):
         lab.schedule_table(lambda o: ReduceLROnPlateau(o), 3, metrics=[1.0])
+    with pytest.raises(ValueError, match="one for each of 3 epochs"):
+        lab.schedule_table(lambda o: ReduceLROnPlateau(o), 3)
+
+
+def test_only_the_one_that_listens_is_told_the_metric():
+    both = lab.schedule_table(lambda o: [StepLR(o, 1, 0.5), ReduceLROnPlateau(o, patience=0)], 3, metrics=[7.0] * 3)
+    np.testing.assert_allclose(both.lr[:, 0], [0.1, 0.05, 0.0025, 0.000125])
+    assert both.plot().alt.en.startswith("StepLR, ReduceLROnPlateau over 3 epochs: lr from 0.1 to")
+    assert both.plot().alt.zh.startswith("StepLR、ReduceLROnPlateau 共 3 轮：lr 从 0.1 到")
+
+
+def test_an_optimizer_that_is_given_stays_as_it_is():
+    p = ol.tensor([1.0], requires_grad=True)
+    p.grad = ol.tensor([1.0])
+    optimizer = optim.Adam([p], lr=0.1)
+    before = dict(optimizer.param_groups[0])
+    assert lab.schedule_table(lambda o: StepLR(o, 1), 3, optimizer=optimizer).lr[-1, 0] == pytest.approx(1e-4)
+    assert p.item() == 1 and not optimizer.state and optimizer.param_groups[0] == before
+
+
+def test_a_long_table_is_cut_in_the_middle():
+    table = lab.schedule_table(lambda o: ExponentialLR(o, 0.999), 1000)
+    lines = repr(table).splitlines()
+    assert (
+        len(lines) == 101 and lines[50] == "…" and lines[-1].endswith("if epoch == 1000") and len(table.rows()) == 1001
+    )
+    assert table._repr_html_().count("<tr>") == 102 and "<td>…</td><td>…</td>" in table._repr_html_()
 
 
 def test_what_is_no_schedule_is_refused():

@@ -1,6 +1,8 @@
 """What a schedule does, by running it: a table "lr = … if epoch == k" and a picture. 运行调度器，列出学习率表并作图。"""
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
+from inspect import signature
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -36,11 +38,12 @@ def milestones(schedule: Any) -> list[int]:
 class ScheduleTable:
     """The learning rates, and momenta, of each group in each epoch; shown as text, as HTML, and by ``plot``. 学习率表。
 
-    lr, momentum: (epochs + 1, groups). milestones: epochs at which the schedule goes over to something else.
+    names: of the schedules. lr, momentum: (epochs + 1, groups). milestones: epochs at which a schedule goes over to
+    something else.
     """
 
-    def __init__(self, lr: np.ndarray, momentum: np.ndarray, milestones: list[int]) -> None:
-        self.lr, self.momentum, self.milestones = lr, momentum, milestones
+    def __init__(self, names: list[str], lr: np.ndarray, momentum: np.ndarray, milestones: list[int]) -> None:
+        self.names, self.lr, self.momentum, self.milestones = names, lr, momentum, milestones
 
     def columns(self) -> dict[str, np.ndarray]:
         """What changes by name: lr always, momentum if it moves; a column for each group, or one if all are the same."""
@@ -61,20 +64,32 @@ class ScheduleTable:
             first = last + 1
         return rows
 
+    def _lines(self) -> list[tuple[int, int, tuple[str, ...]] | None]:
+        """What is shown of the rows: of more than 200 the first and the last 50, and None between them."""
+        rows = self.rows()
+        return [*rows] if len(rows) <= 200 else [*rows[:50], None, *rows[-50:]]
+
     def __repr__(self) -> str:
-        lines = []
-        for first, last, values in self.rows():
+        lines, names = [], list(self.columns())
+        for row in self._lines():
+            if row is None:
+                lines.append("…")
+                continue
+            first, last, values = row
             when = f"epoch == {first}" if first == last else f"{first} <= epoch <= {last}"
-            pairs = zip(self.columns(), values, strict=True)
-            lines.append(f"{', '.join(f'{name} = {value:<11}' for name, value in pairs)} if {when}")
+            pairs = [f"{name} = {value}" for name, value in zip(names, values, strict=True)]
+            columns = [f"{pair}," for pair in pairs[:-1]] + pairs[-1:]
+            padded = [f"{x:<{len(name) + 14}}" for name, x in zip(names, columns, strict=True)]
+            lines.append(f"{' '.join(padded)} if {when}")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{name}</th>" for name in self.columns())
-        body = "".join(
-            f"<tr><td>{first if first == last else f'{first} – {last}'}</td>{''.join(f'<td>{v}</td>' for v in values)}</tr>"
-            for first, last, values in self.rows()
-        )
+        body = ""
+        for row in self._lines():
+            first, last, values = row or ("…", "…", ("…",) * len(self.columns()))
+            cells = (first if first == last else f"{first} – {last}", *values)
+            body += f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
         epoch = Text("轮次", "epoch").html()
         return f'<table class="lab-schedule"><tr><th>{epoch}</th>{head}</tr>{body}</table>'
 
@@ -108,7 +123,10 @@ class ScheduleTable:
         epochs = len(self.lr) - 1
         return Plot(
             panels[0],
-            Text(f"调度器 {epochs} 轮的曲线：{'；'.join(zh)}", f"a schedule over {epochs} epochs: {'; '.join(en)}"),
+            Text(
+                f"{'、'.join(self.names)} 共 {epochs} 轮：{'；'.join(zh)}",
+                f"{', '.join(self.names)} over {epochs} epochs: {'; '.join(en)}",
+            ),
         )
 
 
@@ -124,7 +142,7 @@ def schedule_table(
 
     make: a function that makes a schedule of an optimizer, such as ``lambda o: StepLR(o, 30)``, or a list of schedules that
     are stepped in order. epochs: how many, an integer >= 0. lr: the initial learning rate, or one for each group. optimizer:
-    instead of an SGD with momentum 0.9. metrics: what a `ReduceLROnPlateau` is told, one an epoch.
+    instead of an SGD with momentum 0.9; a copy of it is run. metrics: what a `ReduceLROnPlateau` is told, one an epoch.
 
     >>> from optimlab import lab
     >>> from optimlab.optim.lr_scheduler import StepLR
@@ -137,12 +155,15 @@ def schedule_table(
     lrs = list(lr) if isinstance(lr, Sequence) else [lr]
     if optimizer is None:
         optimizer = SGD([{"params": [zeros(1, requires_grad=True)], "lr": x} for x in lrs], momentum=0.9)
+    optimizer = deepcopy(optimizer)
     made = make(optimizer)
     schedules = list(made) if isinstance(made, (list, tuple)) else [made]
     if not all(hasattr(schedule, "step") for schedule in schedules):
         raise TypeError(f"make must return a schedule, or a list of them, not {type(made).__name__}")
-    if metrics is not None and len(metrics) < epochs:
-        raise ValueError(f"metrics has {len(metrics)} values; it must have one for each of {epochs} epochs")
+    listens = ["metrics" in signature(schedule.step).parameters for schedule in schedules]
+    told = [] if metrics is None else metrics
+    if (metrics is not None or any(listens)) and len(told) < epochs:
+        raise ValueError(f"metrics has {len(told)} values; it must have one for each of {epochs} epochs")
 
     def values() -> list[tuple[float, float]]:
         return [
@@ -153,12 +174,12 @@ def schedule_table(
     record = [values()]
     for epoch in range(epochs):
         optimizer.step()
-        for schedule in schedules:
-            schedule.step() if metrics is None else schedule.step(metrics[epoch])
+        for schedule, listening in zip(schedules, listens, strict=True):
+            schedule.step(*([told[epoch]] if listening else []))
         record.append(values())
     table = np.array(record)
     marked = sorted({t for schedule in schedules for t in milestones(schedule) if 0 < t <= epochs})
-    return ScheduleTable(table[:, :, 0], table[:, :, 1], marked)
+    return ScheduleTable([type(schedule).__name__ for schedule in schedules], table[:, :, 0], table[:, :, 1], marked)
 
 
 def schedule_plot(make: Make, epochs: int, lr: float | Sequence[float] = 0.1, **options: Any) -> "Plot":

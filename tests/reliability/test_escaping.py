@@ -155,4 +155,4 @@ def test_every_class_that_makes_html_is_here():
     }
     assert found == {"Shown", "Message", "Prediction", "Verdict", "Claim", "Quiz", "ScheduleTable"}
     with pytest.raises(ValueError, match="format code"):
-        ScheduleTable(np.array([["<b>"]]), np.zeros((1, 1)), [])._repr_html_()
+        ScheduleTable(["<b>"], np.array([["<b>"]]), np.zeros((1, 1)), [])._repr_html_()
