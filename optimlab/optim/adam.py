@@ -103,9 +103,10 @@ class Adam(Elementwise):
         v = beta2 * v + (1 - beta2) * g**2
         if amsgrad:
             v_max = np.maximum(v_max, v)
-        denominator = np.sqrt(v_max if amsgrad else v) / (1 - beta2**t) ** 0.5 + eps
-        step_size = lr / (1 - beta1**t)
-        return {"p": p - step_size * m / denominator, "m": m, "v": v, "v_max": v_max}
+        correction = (1 - beta2**t) ** 0.5
+        denominator = np.sqrt(v_max if amsgrad else v) + eps * correction
+        step_size = lr * correction / (1 - beta1**t)
+        return {"p": p - step_size * (m / denominator), "m": m, "v": v, "v_max": v_max}
 
 
 class AdamW(Adam):
@@ -237,7 +238,7 @@ class Adamax(Elementwise):
         m = beta1 * m + (1 - beta1) * g
         u = np.maximum(beta2 * u, np.abs(g) + eps)
         step_size = lr / (1 - beta1**t)
-        return {"p": p - step_size * m / u, "m": m, "u": u}
+        return {"p": p - step_size * (m / u), "m": m, "u": u}
 
 
 class NAdam(Elementwise):
@@ -323,9 +324,11 @@ class NAdam(Elementwise):
         mu_product = mu_product * mu
         m = beta1 * m + (1 - beta1) * g
         v = beta2 * v + (1 - beta2) * g**2
-        denominator = np.sqrt(v / (1 - beta2**t)) + eps
-        p = p - lr * (1 - mu) / (1 - mu_product) * g / denominator
-        p = p - lr * mu_next / (1 - mu_product * mu_next) * m / denominator
+        correction = (1 - beta2**t) ** 0.5
+        denominator = np.sqrt(v) + eps * correction
+        step_size = lr * correction
+        p = p - step_size * (1 - mu) / (1 - mu_product) * (g / denominator)
+        p = p - step_size * mu_next / (1 - mu_product * mu_next) * (m / denominator)
         return {"p": p, "m": m, "v": v, "mu_product": mu_product}
 
 
@@ -410,7 +413,7 @@ class RAdam(Elementwise):
             return {"p": p - step_size * m, "m": m, "v": v}
         rectified = ((rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho)) ** 0.5
         denominator = (np.sqrt(v) + eps) / (1 - beta2**t) ** 0.5
-        return {"p": p - step_size * rectified * m / denominator, "m": m, "v": v}
+        return {"p": p - step_size * rectified * (m / denominator), "m": m, "v": v}
 
 
 class SparseAdam(Elementwise):
@@ -497,4 +500,4 @@ class SparseAdam(Elementwise):
         m = beta1 * m + (1 - beta1) * g
         v = beta2 * v + (1 - beta2) * g**2
         step_size = lr * (1 - beta2**t) ** 0.5 / (1 - beta1**t)
-        return {"p": p - step_size * m / (np.sqrt(v) + eps), "m": m, "v": v}
+        return {"p": p - step_size * (m / (np.sqrt(v) + eps)), "m": m, "v": v}

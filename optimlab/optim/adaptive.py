@@ -97,7 +97,7 @@ class Adagrad(Elementwise):
         p, g = decay(p, g, lr, weight_decay)
         s = s + g**2
         step_size = lr / (1 + (t - 1) * lr_decay)
-        return {"p": p - step_size * g / (np.sqrt(s) + eps), "s": s}
+        return {"p": p - step_size * (g / (np.sqrt(s) + eps)), "s": s}
 
 
 class Adadelta(Elementwise):

@@ -36,6 +36,7 @@ LETTERS = {  # one notation for the whole course; any other name is printed as t
     "beta2": r"\beta_2",
     "eps": r"\epsilon",
     "denominator": "d",
+    "correction": "c",
     "alpha": r"\alpha",
     "rho": r"\rho",
     "rho_inf": r"\rho_{\infty}",
