@@ -110,7 +110,13 @@ def _refusing(name: str) -> Callable:
 def _binary(name: str, reflected: bool = False, kind: type | None = None) -> Callable:
     def method(self: "Symbol", other: Any) -> Any:
         recorder, a, number = self.recorder, self.number, self.recorder.next
-        b = other.number if type(other) is Symbol else recorder.operand(other)
+        if type(other) is Symbol:
+            b = other.number
+        else:
+            b = recorder.operand(other)
+            if name == "multiply" and other == 1:  # such as 1 - dampening: changes no bit, and costs a pass over memory
+                recorder.constants.pop()
+                return self
         recorder.operations.append((name, b, a) if reflected else (name, a, b))
         recorder.next = number + 1
         return (kind or Symbol)(recorder, number)
