@@ -18,7 +18,7 @@ from cases import label
 from optimlab import optim
 from optimlab.commit import commit
 from optimlab.optim import kernel
-from optimlab.optim.blocks import NumPyRun
+from optimlab.optim.blocks import NumPyRun, cut
 from optimlab.optim.engine import get_engine
 from optimlab.optim.kernel import NumbaRun
 from optimlab.optim.program import BLOCK, SCRATCH, arrange
@@ -209,11 +209,40 @@ def test_a_program_fits_its_scratch(seed):
 
 
 def test_an_update_needs_little_scratch():
-    """Adam's blocks, with the gradient and two states, stay in a cache of 1 MB."""
+    """One value between two operations is all that Adam needs at a time."""
     options = {name: optim.Adam.default_group()[name] for name in optim.Adam.rule.hyper}
     tape, *_ = record(optim.Adam.rule.function, ("p", "m", "v"), ("p", "g", "m", "v"), (), options | {"t": 1})
-    assert arrange(tape).floats == 2
-    assert not any(name == "positive" for name, *_ in arrange(tape).instructions)  # nothing is copied about
+    assert arrange(tape).floats == 1
+    assert not any(name in ("positive", "bitwise_or") for name, *_ in arrange(tape).instructions)  # no copies
+
+
+def test_nothing_is_multiplied_by_one():
+    """SGD's ``1 - dampening`` is 1 as a rule; a pass over memory for it would be a fifth of the step."""
+    options = {name: optim.SGD.default_group()[name] for name in optim.SGD.rule.hyper} | {"momentum": 0.9}
+
+    def recorded(**more):
+        return record(optim.SGD.rule.function, ("p", "v"), ("p", "g", "v"), (), options | more)
+
+    tape, constants, _ = recorded()
+    assert constants == [0.9, options["lr"]] and len(tape.operations) == 4
+    tape, constants, _ = recorded(dampening=0.5)
+    assert constants == [0.9, 0.5, options["lr"]] and len(tape.operations) == 5
+    tape, constants, _ = recorded(lr=1)
+    assert constants == [0.9] and len(tape.operations) == 3
+    tape, constants, _ = record(lambda p, g: {"p": 1 * (p * 1.0)}, ("p",), ("p", "g"), (), {})
+    assert tape.operations == () and tape.results == (("p", 0),)
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (7,), (64,), (65,), (3, 70), (5, 2, 33), (1, 1000), (200, 1), (2, 0, 3)])
+def test_boxes_fill_a_shape_evenly(shape):
+    array = np.zeros(shape, int)
+    boxes = list(cut(shape, 64))
+    for box in boxes:
+        assert array[box].size <= 64
+        array[box] += 1
+    assert (array == 1).all()
+    if array.size > 64 and array.ndim == 1:
+        assert len(boxes) == 2 and array[boxes[0]].size - array[boxes[1]].size in (0, 1)
 
 
 @pytest.mark.skipif(not COMPILERS, reason="Numba is not installed")
