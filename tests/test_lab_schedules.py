@@ -117,6 +117,7 @@ def test_help_lists_every_schedule_in_both_languages():
     for name in lr_scheduler.__all__:
         first = inspect.getdoc(getattr(lr_scheduler, name)).splitlines()[0]
         assert re.search("[\u4e00-\u9fff]", first) and re.match("[A-Z]", first), name
-        assert first in text, name
+        assert f"{name}: {first}" in text.partition("PACKAGE CONTENTS")[0], name  # in the list at the top
+        assert text.count(first) == 2, name  # and where the class has its turn
     swa = pydoc.plain(pydoc.render_doc(optim.swa_utils))
     assert all(name in swa for name in optim.swa_utils.__all__)

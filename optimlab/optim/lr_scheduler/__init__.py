@@ -45,5 +45,8 @@ __all__ = [
 
 _LRScheduler = LRScheduler  # its name until torch 2.0
 
-for _name in __all__:  # where the reader and a pickle find them
-    globals()[_name].__module__ = __name__
+_classes = [globals()[name] for name in __all__]
+for _class in _classes:  # where the reader and a pickle find them
+    _class.__module__ = __name__
+if __doc__:  # help() begins with the list of them; python -OO leaves all docstrings out
+    __doc__ += "\n" + "\n".join(f"{cls.__name__}: {cls.__doc__.partition(chr(10))[0]}" for cls in _classes)
