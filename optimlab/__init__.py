@@ -6,7 +6,7 @@
 from math import e, inf, nan, pi
 from typing import TYPE_CHECKING, Any
 
-from optimlab import autograd, backends, cuda, jacobians, nn, optim, testing, utils
+from optimlab import accelerator, autograd, backends, cuda, jacobians, nn, optim, serialization, testing, utils
 from optimlab.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from optimlab.checkpoint import CheckpointError, load, save
 from optimlab.creation import (
@@ -37,6 +37,7 @@ from optimlab.creation import (
     rand,
     rand_like,
     randint,
+    randint_like,
     randn,
     randn_like,
     randperm,

@@ -95,26 +95,26 @@ def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, 
     return _made(np.eye(rows, columns, dtype=as_numpy(dtype)), requires_grad, device)
 
 
-def zeros_like(
-    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, **_: Any
-) -> Tensor:
-    """Zeros in the shape and dtype of ``input``. 形状相同的全零张量。"""
+def zeros_like(input: Tensor, *, dtype: Any = None, memory_format: Any = None, **options: Any) -> Tensor:
+    """Zeros in the shape and dtype of ``input``; options as in `zeros`. 形状相同的全零张量。"""
     if input.is_sparse:
         return Tensor._wrap(np.zeros_like(input._array))
-    return zeros(input._array.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
+    return zeros(input._array.shape, dtype=dtype or input.dtype, **options)
 
 
-def ones_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, **_: Any) -> Tensor:
-    """Ones in the shape and dtype of ``input``. 形状相同的全一张量。"""
-    return ones(input._array.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
+def ones_like(input: Tensor, *, dtype: Any = None, memory_format: Any = None, **options: Any) -> Tensor:
+    """Ones in the shape and dtype of ``input``; options as in `ones`. 形状相同的全一张量。"""
+    return ones(input._array.shape, dtype=dtype or input.dtype, **options)
 
 
 empty_like = zeros_like
 
 
-def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False, **_: Any) -> Tensor:
-    """``fill_value`` in the shape and dtype of ``input``. 形状相同、每个元素都相同的张量。"""
-    return full(input._array.shape, fill_value, dtype=dtype or input.dtype, requires_grad=requires_grad)
+def full_like(
+    input: Tensor, fill_value: Any, *, dtype: Any = None, memory_format: Any = None, **options: Any
+) -> Tensor:
+    """``fill_value`` in the shape and dtype of ``input``; options as in `full`. 形状相同、每个元素都相同的张量。"""
+    return full(input._array.shape, fill_value, dtype=dtype or input.dtype, **options)
 
 
 def arange(
@@ -257,14 +257,19 @@ def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
     return zeros_like(input).bernoulli_(input.detach(), generator=generator)
 
 
-def rand_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False, **_: Any) -> Tensor:
-    """Uniform numbers in [0, 1) in the shape and dtype of ``input``. 形状相同的均匀随机数。"""
-    return rand(input._array.shape, dtype=dtype or input.dtype, requires_grad=requires_grad)
+def rand_like(input: Tensor, *, dtype: Any = None, memory_format: Any = None, **options: Any) -> Tensor:
+    """Uniform numbers in [0, 1) in the shape and dtype of ``input``; options as in `rand`. 形状相同的均匀随机数。"""
+    return rand(input._array.shape, dtype=dtype or input.dtype, **options)
 
 
-def randn_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False, **_: Any) -> Tensor:
-    """Standard normal numbers in the shape and dtype of ``input``. 形状相同的正态随机数。"""
-    return randn(input._array.shape, dtype=dtype or input.dtype, requires_grad=requires_grad)
+def randn_like(input: Tensor, *, dtype: Any = None, memory_format: Any = None, **options: Any) -> Tensor:
+    """Standard normal numbers in the shape and dtype of ``input``; options as in `randn`. 形状相同的正态随机数。"""
+    return randn(input._array.shape, dtype=dtype or input.dtype, **options)
+
+
+def randint_like(input: Tensor, *bounds: Any, dtype: Any = None, memory_format: Any = None, **options: Any) -> Tensor:
+    """Random integers in [low, high) in the shape and dtype of ``input``; the rest as in `randint`. 形状相同的随机整数。"""
+    return randint(*bounds, size=input._array.shape, dtype=dtype or input.dtype, **options)
 
 
 def _typed(name: str, dtype: Any) -> Any:

@@ -139,6 +139,8 @@ REFUSED = [  # expression, kind of error, words of the message; torch raises tha
     ("torch.arange(0, 5, -1)", RuntimeError, ("step sign",)),
     ("torch.zeros(-1)", RuntimeError, ("-1",)),
     ("torch.randint(5, 5, (1,))", RuntimeError, ("from=5",)),
+    ("torch.zeros_like(x, dtyp=torch.int64)", TypeError, ("unexpected keyword argument 'dtyp'",)),
+    ("torch.full_like(x, 1, device='cuda')", (AssertionError, RuntimeError), ("CUDA",)),
     ("x.normal_(0, -1)", RuntimeError, ("std",)),
     ("x.bernoulli_(1.5)", RuntimeError, ("[0, 1]", "1.5")),
     ("torch.finfo(torch.int64)", TypeError, ("floating point",)),

@@ -104,6 +104,7 @@ PATHS = {
     "optim.swa_utils": "AveragedModel", "autograd": "Variable", "utils.data": "DataLoader", "utils.hooks": "RemovableHandle",
     "nn.functional": "mse_loss", "nn.init": "xavier_uniform_", "nn.utils": "clip_grad_norm_", "testing": "assert_close",
     "cuda": "is_available", "backends.mps": "is_available", "random": "manual_seed",
+    "accelerator": "current_accelerator", "serialization": "load",
 }  # fmt: skip
 
 
@@ -118,6 +119,7 @@ def test_import_paths(path, name):
 def test_a_machine_without_gpu():
     assert ol.cuda.is_available() is False and ol.cuda.device_count() == 0
     assert not ol.backends.cudnn.is_available() and not ol.backends.mps.is_available()
+    assert not ol.accelerator.is_available() and ol.accelerator.current_accelerator() is None
     ol.cuda.manual_seed(0), ol.cuda.empty_cache(), ol.cuda.synchronize()
     with pytest.raises(AssertionError, match="CUDA"):
         ol.zeros(1, device="cuda")

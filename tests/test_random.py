@@ -39,6 +39,9 @@ def draw(torch, dtype, n):
         torch.empty(n, dtype=torch.int64).random_(),
         torch.rand(n, **kind, generator=torch.Generator().manual_seed(n)),
         torch.rand_like(torch.empty(n, **kind)),
+        torch.rand_like(torch.empty(n, **kind), generator=torch.Generator().manual_seed(n)),
+        torch.randint_like(torch.empty(n, **kind), 10),
+        torch.randint_like(torch.empty(n, **kind), -3, 2**33, dtype=torch.int64),
     ]
 
 

@@ -76,7 +76,7 @@ LAYERS = [
         "optim.lr_scheduler",
         "optim.swa_utils",
     ],
-    *["optim", "testing", "cuda", "backends", "lending", "", "lab", "cli", "__main__"],
+    *["optim", "testing", "cuda", "accelerator", "serialization", "backends", "lending", "", "lab", "cli", "__main__"],
 ]
 
 
