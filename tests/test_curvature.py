@@ -330,6 +330,19 @@ def test_a_line_search_comes_back_from_infinity():
     assert strong_wolfe(phi, phi(0), 1e3, c1=1e-4, c2=0.1, least=1e-12, most=60).t == pytest.approx(1, abs=0.1)
 
 
+def test_a_line_search_ends_where_no_number_is_left_between_its_ends():
+    """At a jump there is no flat point; with ``least=0`` it is the numbers that run out, not the trials."""
+    seen = []
+
+    def phi(t):
+        seen.append(t)
+        return Trial(t, -t, None, np.float64(-1.0)) if t < 1 else Trial(t, 0.0, None, np.float64(-1.0))
+
+    with np.errstate(all="ignore"):
+        best = strong_wolfe(phi, phi(0.0), 0.5, c1=1e-4, c2=0.1, least=0.0, most=10_000)
+    assert 1 - 1e-15 < best.t < 1 and len(seen) < 400
+
+
 def test_cubic_minimum():
     def trial(t):
         return Trial(t, t**3 - 3 * t, None, 3.0 * t**2 - 3)  # least at 1

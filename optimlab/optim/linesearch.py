@@ -84,6 +84,8 @@ def strong_wolfe(
         if close and (stalled or not left < t < right):  # the second time in a row: move away from the end
             t = right - margin if abs(right - t) < abs(t - left) else left + margin
             close = False
+        if not left < t < right:  # no number is left between the two
+            break
         stalled = close
         new, i = phi(t), i + 1
         if too_high(new) or new.f >= ends[low].f:
