@@ -50,7 +50,7 @@ def strong_wolfe(
     """A trial with φ(t) <= φ(0) + c₁ t φ'(0) and |φ'(t)| <= c₂ |φ'(0)|, beginning with ``t``. 满足强 Wolfe 条件的一点。
 
     phi evaluates a trial; start is the one at 0, with a negative slope. 0 < c1 < c2 < 1. Gives up after ``most`` + 1 trials, or
-    where less than ``least`` is left to search, and returns the lowest end: ``start`` itself if nothing was lower.
+    where less than ``least``, or no number, is left to search, and returns the lowest end: ``start`` itself if nothing was lower.
     """
 
     def too_high(trial: Trial) -> bool:
