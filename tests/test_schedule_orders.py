@@ -1,6 +1,7 @@
 """Where schedules do better than torch's: resuming in any order, nesting, groups added later, changes that happen whole."""
 
 import copy
+import gc
 import itertools
 import random
 import sys
@@ -354,6 +355,37 @@ WHOLE = [
     (S("CyclicLR", CYCLE), 2),
     (S("ReduceLROnPlateau", {"patience": 1}, schedules.flat), 2),
 ]
+
+
+def failing(epoch):
+    return 1 / (2 - epoch)
+
+
+def test_steps_leave_no_garbage():
+    """No circle of references, which would keep schedules, parameters and models alive until Python searches for such."""
+
+    class Own(lr_scheduler.LRScheduler):
+        def get_lr(self):
+            return [group["lr"] for group in self.optimizer.param_groups]
+
+    def program(case):
+        optimizer = fresh([case])
+        built = [case.build(ol, optimizer), Own(optimizer)]
+        run(optimizer, built, [case, S("LRScheduler")], range(3))
+        built[0].load_state_dict(built[0].state_dict())
+        return optimizer, built
+
+    gc.collect()
+    gc.disable()
+    try:
+        alive = [program(case) for case in SCHEDULES]
+        schedule = lr_scheduler.LambdaLR(alive[0][0], failing)
+        schedule.step()
+        with pytest.raises(ZeroDivisionError):
+            schedule.step()
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 class Stop(Exception):

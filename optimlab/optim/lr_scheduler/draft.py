@@ -151,12 +151,16 @@ class Drafted:
         loaded = draft.loaded() if building else None
         try:
             yield draft.twin(self)  # type: ignore[misc]
+            calls: list[tuple] = [*draft.calls(), (attributes.pop, "_loaded", None)]
+            steps = draft.real._step_count
+            if loaded is not None:
+                calls.append((attributes.update, {"_loaded": (steps, loaded, copies(draft.param_groups))}))
+            if building:  # where the order of steps is counted from
+                calls.append((attributes.setdefault, "_scheduled_at", (steps, attributes.get("step"))))
         except BaseException:
             commit([*draft.undo()])
             raise
-        end: list[tuple] = [(attributes.pop, "_loaded", None)]
-        if loaded is not None:
-            end = [(attributes.update, {"_loaded": (self.optimizer._step_count, loaded, copies(draft.param_groups))})]
-        if building:  # where the order of steps is counted from
-            end.append((attributes.setdefault, "_scheduled_at", (self.optimizer._step_count, attributes.get("step"))))
-        commit([*draft.calls(), *end])
+        else:
+            commit(calls)
+        finally:
+            draft.twins.clear()  # a circle of references would keep schedules, optimizer and parameters alive
