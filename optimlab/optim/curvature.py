@@ -174,7 +174,8 @@ class ConjugateGradient(Walker):
     \end{aligned}
 
     The step t is found by the line search of L-BFGS, which here wants the slope at a tenth of what it was (c₂ = 0.1). On a
-    quadratic with exact steps all three are the same, and n steps for n parameters are enough.
+    quadratic with exact steps all three are the same, and n steps for n parameters are enough. Elsewhere that of Fletcher and
+    Reeves may go on for long in a direction that has become poor (Powell 1977); the others forget it at once.
 
     Arguments:
         params: iterable of tensors, or of (name, tensor) pairs; one group only.
@@ -183,8 +184,7 @@ class ConjugateGradient(Walker):
         max_eval: calls of the closure after which one ``step`` ends, >= 1; None for max_iter · 4.
         tolerance_grad: end where no element of the gradient is larger; >= 0.
         tolerance_change: end where no parameter moved by more, or the loss changed by less; >= 0.
-        beta: "fletcher-reeves", "polak-ribiere" or "hestenes-stiefel"; the last two never negative (PR+, HS+), so that
-            a direction that has become poor is forgotten at once.
+        beta: "fletcher-reeves", "polak-ribiere" or "hestenes-stiefel"; the last two never negative (PR+, HS+).
         restart: iterations after which to begin anew with d = -g, >= 1; None for one more than there are elements. It begins
             anew, too, where d would not descend.
 
@@ -198,8 +198,9 @@ class ConjugateGradient(Walker):
     Sources: Hestenes, Stiefel, "Methods of Conjugate Gradients for Solving Linear Systems", Journal of Research of the National
     Bureau of Standards 49, 1952. Fletcher, Reeves, "Function minimization by conjugate gradients", The Computer Journal 7,
     1964. Polak, Ribière, "Note sur la convergence de méthodes de directions conjuguées", Revue française d'informatique et de
-    recherche opérationnelle 3, 1969. Gilbert, Nocedal, "Global Convergence Properties of Conjugate Gradient Methods for
-    Optimization", SIAM Journal on Optimization 2, 1992 (PR+).
+    recherche opérationnelle 3, 1969. Powell, "Restart procedures for the conjugate gradient method", Mathematical Programming
+    12, 1977. Gilbert, Nocedal, "Global Convergence Properties of Conjugate Gradient Methods for Optimization", SIAM Journal on
+    Optimization 2, 1992 (PR+).
 
     >>> from optimlab import optim, tensor
     >>> p = tensor([4.0, 1.0], requires_grad=True)
