@@ -1,7 +1,8 @@
 """Build the book: python book/build.py
 
 Every lesson is executed once; a cell that fails ends the build. Its outputs are then cut into a Chinese and an English
-edition, which Sphinx sets in _build/html/zh and _build/html/en; _build/html/index.html chooses between them.
+edition, which Sphinx sets in _build/html/zh and _build/html/en; _build/html/index.html chooses between them, and
+404.html answers where there is no page.
 """
 
 import argparse
@@ -355,6 +356,7 @@ def make(out: Path) -> None:
             if process.returncode:
                 raise Failure(f"Sphinx, edition {lang}:\n{said}")
             clean(html / lang)
+        shutil.rmtree(html / "jupyter_execute", ignore_errors=True)  # myst-nb's copies, made where there are lessons
     finally:
         for process in running.values():
             process.kill()  # after an error; one that has ended does not mind
