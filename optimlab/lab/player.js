@@ -1,6 +1,8 @@
-// Loaded by the pages of the book. The static player: range inputs choose one of the prepared frames, a picture and a message each.
+// Loaded by the pages of the book. The static player: range inputs choose one of the prepared frames:
+// what moves, over one of the backgrounds, and a message.
 for (const player of document.querySelectorAll(".lab-player")) {
   const frames = player.querySelector(".lab-frames").children;
+  const backs = [...player.querySelectorAll(".lab-back")];
   const inputs = [...player.querySelectorAll("input")];
   const show = () => {
     let frame = 0; // the last input changes fastest
@@ -10,7 +12,8 @@ for (const player of document.querySelectorAll(".lab-player")) {
       input.nextElementSibling.value = texts[input.valueAsNumber];
       input.setAttribute("aria-valuetext", texts[input.valueAsNumber]);
     }
-    player.querySelector("img").src = frames[frame].dataset.picture;
+    for (const [i, back] of backs.entries()) back.hidden = i !== Number(frames[frame].dataset.back);
+    player.querySelector(".lab-front").src = frames[frame].dataset.picture;
     player.querySelector(".lab-goal").innerHTML = frames[frame].innerHTML;
   };
   for (const input of inputs) input.addEventListener("input", show);

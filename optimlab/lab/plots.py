@@ -29,10 +29,13 @@ LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)))
 
 
 def png(picture: np.ndarray, colors: int = 0) -> bytes:
-    """A picture, (height, width, 3) uint8, as PNG; with ``colors`` in a palette of that many, a third of the size."""
+    """A picture, (height, width, 3) or with opacity (…, 4) uint8, as PNG; with ``colors`` in a palette, a third of the size."""
     from PIL import Image
 
-    image: Any = _few_colors(picture, colors) if colors else Image.fromarray(picture)
+    image: Any = Image.fromarray(picture)
+    if colors:
+        clear = picture.shape[2] == 4  # of Pillow's methods this one alone knows of opacity
+        image = image.quantize(colors, Image.Quantize.FASTOCTREE) if clear else _few_colors(picture, colors)
     buffer = io.BytesIO()
     image.save(buffer, "png", compress_level=9 if colors else 1)  # live pictures are made quickly, stored ones small
     return buffer.getvalue()

@@ -213,7 +213,7 @@ def test_players(chromium, server, html, lang):
             if not player.count():
                 continue
             player.scroll_into_view_if_needed()
-            image, slider = player.locator("img"), player.locator("input").first
+            image, slider = player.locator(".lab-front"), player.locator("input").first
             output, goal = player.locator("output").first, player.locator(".lab-goal")
             seen = [(image.get_attribute("src"), output.inner_text())]
             box = slider.bounding_box()
@@ -223,9 +223,16 @@ def test_players(chromium, server, html, lang):
             seen.append((image.get_attribute("src"), output.inner_text()))
             assert len({src for src, _ in seen}) == len({text for _, text in seen}) == 3, name
             assert slider.get_attribute("aria-valuetext") == seen[-1][1]
-            page.wait_for_function("image => image.naturalWidth > 100", arg=image.element_handle())
+            page.wait_for_function("image => image.naturalWidth == 2 * image.width > 600", arg=image.element_handle())
+            under = player.locator(".lab-back:visible")
+            assert under.bounding_box() == image.bounding_box() and under.get_attribute("alt") == ""
+            for _ in range(2):  # light and dark: what lies below is seen
+                assert image.evaluate("image => getComputedStyle(image).backgroundColor") == "rgba(0, 0, 0, 0)"
+                page.click("#book-dark")
             assert bool(re.search("[\u4e00-\u9fff]", goal.inner_text())) == (lang == "zh")
-            for alt in page.locator("article img").evaluate_all("images => images.map(image => image.alt)"):
+            for alt in page.locator("article img:not(.lab-back)").evaluate_all(
+                "images => images.map(image => image.alt)"
+            ):
                 assert alt and bool(re.search("[\u4e00-\u9fff]", alt)) == (lang == "zh"), alt
 
 
@@ -393,7 +400,7 @@ def test_from_a_disk(chromium, html):
         page.wait_for_url("**/zh/index.html")
         show(page, (html / "zh/04_momentum.html").as_uri())
         assert page.locator("mjx-container").count() > 50 and not page.locator("mjx-merror").count()
-        image, slider = page.locator(".lab-player img").first, page.locator(".lab-player input").first
+        image, slider = page.locator(".lab-front").first, page.locator(".lab-player input").first
         before = image.get_attribute("src")
         slider.focus()
         page.keyboard.press("ArrowRight")
@@ -439,7 +446,7 @@ def test_without_scripts_the_text_is_there(chromium, server):
     with window(chromium, java_script_enabled=False) as page:
         page.goto(f"{server}/en/00_start_here.html")
         assert page.locator("article").inner_text().count("learning rate") > 3
-        assert page.locator(".lab-player img").evaluate("image => image.naturalWidth") > 100
+        assert page.locator(".lab-front").evaluate("image => image.naturalWidth") > 100
         page.click("#book-language")
         page.wait_for_url("**/zh/00_start_here.html")
         page.goto(f"{server}/index.html")

@@ -3,6 +3,7 @@
 import ast
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -89,9 +90,9 @@ class Shape(HTMLParser):
 def an_explorer(x):
     """An explorer whose every word is ``x``; its picture is not drawn."""
     controls = [explorer.Control("c", Text(x, x), [x, "b"], x), explorer.Control("n", Text(x, x), [1, 2], 1)]
-    made = explorer.Explorer(x, controls, lambda **_: 0, lambda **_: None, lambda _: Message(x, x, x), Text(x, x))
-    made.show = lambda values: (np.zeros((2, 2, 3), np.uint8), Message(x, x, x))
-    return made
+    blank = SimpleNamespace(sharp=lambda: blank, draw=lambda _: np.zeros((2, 2, 3), np.uint8))
+    blank.back, blank.front = lambda: np.zeros((2, 2, 3), np.uint8), lambda _: np.zeros((2, 2, 4), np.uint8)
+    return explorer.Explorer(x, controls, lambda **_: 0, lambda **_: blank, lambda _: Message(x, x, x), Text(x, x))
 
 
 def a_claim(x, monkeypatch):
