@@ -223,7 +223,9 @@ def test_players(chromium, server, html, lang):
             seen.append((image.get_attribute("src"), output.inner_text()))
             assert len({src for src, _ in seen}) == len({text for _, text in seen}) == 3, name
             assert slider.get_attribute("aria-valuetext") == seen[-1][1]
-            page.wait_for_function("image => image.naturalWidth == 2 * image.width > 600", arg=image.element_handle())
+            page.wait_for_function(
+                "image => image.naturalWidth == 2 * image.getAttribute('width')", arg=image.element_handle()
+            )
             under = player.locator(".lab-back:visible")
             assert under.bounding_box() == image.bounding_box() and under.get_attribute("alt") == ""
             for _ in range(2):  # light and dark: what lies below is seen
