@@ -246,6 +246,12 @@ def keep(g: Array, mask: Array) -> Array:
     return (g.view(f"i{g.itemsize}") * mask).view(g.dtype)  # as floats, inf times 0 would be nan
 
 
+def turn(x: Array, a: Array, b: Array) -> Array:
+    """x / (a² + b²), how fast the angle of (b, a) turns; 0 at the origin, which has no angle."""
+    square = a * a + b * b
+    return np.where(square == 0, 0, x / np.where(square == 0, 1, square))
+
+
 def inside(g: Array, a: Array, low: Any, high: Any) -> Array:
     """g where a is within the bounds that are given."""
     within = a == a
@@ -271,6 +277,8 @@ def pow_by_a(g: Array, a: Array, b: Array) -> Array:
 
 def pow_by_b(g: Array, a: Array, b: Array, y: Array) -> Array:
     """a^b log a, and 0 at a = 0, where 0^b stays 0 as b moves."""
+    if isinstance(a, (int, float)) and a > 0:
+        return g * (y * math.log(a))
     zero = (a == 0) & (b >= 0)
     return g * np.where(zero, 0, y * np.log(np.where(zero, 1, a)))
 

@@ -51,6 +51,7 @@ from optimlab.arrays import (
     spread,
     sum_of_rows,
     sum_over,
+    turn,
     unbroadcast,
     unreduce,
 )
@@ -86,7 +87,7 @@ register({
     "fmod": (np.fmod, lambda g: g, lambda g, a, b: -g * np.trunc(a / b)),
     "remainder": (np.remainder, lambda g: g, lambda g, a, b: -g * np.floor(a / b)),
     "floor_divide": (np.floor_divide, lambda g: 0 * g, lambda g: 0 * g),
-    "atan2": (np.arctan2, lambda g, a, b: g * b / (a * a + b * b), lambda g, a, b: -g * a / (a * a + b * b)),
+    "atan2": (np.arctan2, lambda g, a, b: g * turn(b, a, b), lambda g, a, b: -g * turn(a, a, b)),
     "maximum": (np.maximum, lambda g, a, b: g * larger(a, b), lambda g, a, b: g * larger(b, a)),
     "minimum": (np.minimum, lambda g, a, b: g * larger(b, a), lambda g, a, b: g * larger(a, b)),
     "where": (np.where, None, lambda g, a: np.where(a, g, 0), lambda g, a: np.where(a, 0, g)),

@@ -105,7 +105,12 @@ class Reductions(Base):
 
     def std(self, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *, correction: Any = None) -> "Tensor":
         """The standard deviation over the axes ``dim``: the root of `var`."""
-        return self.var(dim, unbiased, keepdim, correction=correction).sqrt()._called("Std")
+        return self.var(dim, unbiased, keepdim, correction=correction)._root(2)._called("Std")
+
+    def _root(self, p: float) -> Any:
+        """``self ** (1 / p)`` for p > 0, where self is a sum of powers: where all are 0 its gradient counts as 0, as in torch."""
+        zero = self == 0
+        return self._where(zero, 0.0, self._where(zero, 1.0, self) ** (1 / p))
 
     def norm(self, p: Any = "fro", dim: Dim = None, keepdim: bool = False) -> "Tensor":
         """The p-norm over the axes ``dim``; p is 2 ("fro"), another number, or inf."""
@@ -119,7 +124,10 @@ class Reductions(Base):
             return (size != 0).to(self.dtype).sum(axes, keepdim)
         if abs(p) == math.inf:
             return size._apply("amax" if p > 0 else "amin", dim=axes, keepdim=keepdim)
-        return size.sum(axes, keepdim) if p == 1 else (size**p).sum(axes, keepdim) ** (1 / p)
+        if p == 1:
+            return size.sum(axes, keepdim)
+        total = (size**p).sum(axes, keepdim)
+        return total._root(p) if p > 0 else total ** (1 / p)
 
     def prod(self, dim: int | None = None, keepdim: bool = False) -> "Tensor":
         """The product along ``dim``, or of all elements: pairs, then pairs of pairs, so that gradients hold at zeros too."""
@@ -250,12 +258,20 @@ class Reductions(Base):
         return TOPK(self.gather(dim, order)._called("Topk"), order)
 
     def median(self, dim: int | None = None, keepdim: bool = False) -> Any:
-        """The middle element, the lower of two; with ``dim`` those along it and their places, (values, indices)."""
+        """The middle element, the lower of two; with ``dim`` those along it and their places, (values, indices).
+
+        Where there is a nan it is nan. The gradient of the middle of all goes in equal parts to all elements that equal it.
+        """
         if dim is None:
             flat = self.reshape(-1)
-            return flat[flat.argsort()[(len(flat) - 1) // 2].item()] if len(flat) else self._wrap(np.array(np.nan))
-        order = self.argsort(dim).narrow(dim, (self.shape[dim] - 1) // 2, 1)
-        values = self.gather(dim, order)
+            if not len(flat):
+                return self._wrap(np.array(np.nan))
+            middle, _ = flat.detach().median(0)
+            chosen = (flat == middle) | ((flat != flat) & (middle != middle))
+            return flat[chosen]._apply("amax", dim=None, keepdim=False)._called("Median")
+        n, nans = self.shape[dim], self.isnan().sum(dim, True)
+        order = self.argsort(dim).gather(dim, self._where(nans > 0, n - nans, (n - 1) // 2))  # nan stands last
+        values = self.gather(dim, order)._called("Median", 1)
         return MEDIAN(values, order) if keepdim else MEDIAN(values.squeeze(dim), order.squeeze(dim))
 
     def unique(self, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False) -> Any:

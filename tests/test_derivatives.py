@@ -1,5 +1,7 @@
 """Every row of the table of operations: first and second derivatives against differences of the values."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -142,3 +144,39 @@ def test_derivatives(name):
         ]
         assert gradcheck(lambda *x: apply(name, *x, **static), tensors, atol=1e-7, rtol=1e-7)  # noqa: B023
         assert gradgradcheck(lambda *x: apply(name, *x, **static), tensors, atol=1e-7, rtol=1e-7)  # noqa: B023
+
+
+NAN = math.nan
+EDGES = {  # function of x, x, its value, its gradient: as torch has them
+    "std of equal numbers": (lambda x: x.std(), [2, 2], 0, [0, 0]),
+    "norm at the origin": (lambda x: x.norm(3), [0, 0], 0, [0, 0]),
+    "angle at the origin": (lambda x: x[0].atan2(x[1]), [0, 0], 0, [0, 0]),
+    "power of a whole number": (lambda x: (2**x).sum(), [1], 2, [2 * math.log(2)]),
+    "power of zero": (lambda x: (0**x).sum(), [0, 2], 1, [0, 0]),
+    "median of equal numbers": (lambda x: x.median(), [5, 1, 0, 1, 3], 1, [0, 0.5, 0, 0.5, 0]),
+    "median with nan": (lambda x: x.median(), [5, NAN, 0, NAN], NAN, [0, 0.5, 0, 0.5]),
+    "median along an axis with nan": (lambda x: x.median(0).values, [5, NAN, 0, NAN], NAN, [0, 1, 0, 0]),
+}
+
+
+@pytest.mark.parametrize("name", EDGES)
+def test_at_the_edges(name):
+    """float64 beside a default dtype of float32, to the last bit; gradients with a history are the same numbers."""
+    function, at, value, gradient = EDGES[name]
+    for history in (False, True):
+        x = ol.tensor(at, dtype=ol.float64, requires_grad=True)
+        y = function(x)
+        y.backward(create_graph=history)
+        np.testing.assert_array_equal([y.item(), *x.grad.tolist()], [value, *gradient])
+    torch = pytest.importorskip("torch", reason="torch is not installed; the numbers above are its")
+    x = torch.tensor(at, dtype=torch.float64, requires_grad=True)
+    y = function(x)
+    y.backward()
+    np.testing.assert_array_equal([y.item(), *x.grad.tolist()], [value, *gradient])
+
+
+def test_the_second_derivative_of_a_huber_loss_is_one_at_zero():
+    x = ol.tensor([0.0, 0.5, 2.0], dtype=ol.float64, requires_grad=True)
+    for loss in (ol.nn.functional.huber_loss, ol.nn.functional.smooth_l1_loss):
+        (slope,) = ol.autograd.grad(loss(x, ol.zeros_like(x), reduction="sum"), x, create_graph=True)
+        assert ol.autograd.grad(slope.sum(), x)[0].tolist() == [1, 1, 0]

@@ -76,8 +76,9 @@ def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: fl
     """d²/2 where d = \\|input - target\\| is below delta, and the tangent there, delta · (d - delta/2), above. 胡贝尔损失。"""
     a, b = _pair(input, target, reduction)
     delta = _POSITIVE("delta", delta)
-    d = (a - b).abs()
-    loss = apply("where", d._array < delta, 0.5 * d * d, (d - 0.5 * delta) * delta)
+    e = a - b
+    d = e.abs()
+    loss = apply("where", d._array < delta, 0.5 * e * e, (d - 0.5 * delta) * delta)
     return _reduce(loss, reduction)._called("HuberLoss")
 
 
