@@ -324,6 +324,49 @@ def test_a_group_added_later_joins_in(case):
     assert run(again, [late], [case], range(12, 20)) == run(optimizer, [built], [case], range(12, 20))
 
 
+def grown(torch, name, arguments, options, lists):
+    """What groups have at the end that began with values of their own, and were joined by one that has its own too."""
+    optimizer = torch.optim.SGD(
+        [{"params": [torch.zeros(1, requires_grad=True)], "lr": lr} for lr in (0.05, 0.5)], momentum=0.9
+    )
+    schedule = S(name, arguments).build(torch, optimizer)
+    for epoch in range(5):
+        if epoch == 2:
+            optimizer.add_param_group({"params": [torch.zeros(1, requires_grad=True)], "lr": 0.2} | options)
+            for key, value in lists.items():
+                getattr(schedule, key).append(value)
+        optimizer.step()
+        schedule.step()
+    return schedules.rates(optimizer)
+
+
+GROWN = [
+    ("LambdaLR", {"lr_lambda": [decay, schedules.hyperbola]}, {}, {"lr_lambdas": schedules.power, "base_lrs": 0.3}),
+    ("MultiplicativeLR", {"lr_lambda": [decay, schedules.hyperbola]}, {}, {"lr_lambdas": schedules.power}),
+    (
+        "CyclicLR",
+        {"base_lr": [0.1, 0.2], "max_lr": [0.5, 1.0], "step_size_up": 4},
+        {},
+        {"base_lrs": 0.1, "max_lrs": 0.3, "base_momentums": 0.8, "max_momentums": 0.9},
+    ),
+    (
+        "OneCycleLR",
+        {"max_lr": [0.5, 1.0], "total_steps": 9},
+        {"initial_lr": 0.01, "max_lr": 0.3, "min_lr": 1e-5, "max_momentum": 0.9, "base_momentum": 0.8},
+        {},
+    ),
+    ("SWALR", {"swa_lr": [0.05, 0.2], "anneal_epochs": 4}, {"swa_lr": 0.07}, {}),
+]
+
+
+@pytest.mark.parametrize("case", GROWN, ids=[name for name, *_ in GROWN])
+def test_a_group_that_is_added_with_values_of_its_own_keeps_them(case):
+    ours = np.array(grown(ol, *case))
+    assert len(ours) == 3 and len(set(ours[:, 0])) == 3
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    np.testing.assert_allclose(ours, grown(torch, *case), rtol=1e-12)
+
+
 def test_what_a_group_gets_that_is_added_later():
     got = {}
     for name, arguments in [

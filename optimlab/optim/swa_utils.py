@@ -20,7 +20,7 @@ from optimlab.optim.lr_scheduler.base import (
     RATE,
     LRScheduler,
     ValueNumber,
-    extended,
+    inherit,
     is_optimizer,
     number,
     per_group,
@@ -88,9 +88,7 @@ class SWALR(LRScheduler):
             group["swa_lr"] = lr
 
     def _join(self, groups: list[dict[str, Any]]) -> None:
-        known = [group["swa_lr"] for group in groups[: len(self.base_lrs)]]
-        for group, lr in zip(groups, extended("swa_lr", known, len(groups)), strict=True):
-            group.setdefault("swa_lr", lr)
+        inherit("swa_lr", groups, len(self.base_lrs))
         super()._join(groups)
 
     def shape(self, t: float) -> float:

@@ -76,14 +76,22 @@ def per_group(name: str, optimizer: Optimizer, value: Any, check: Check) -> list
     return [check(f"{name}[{i}]", x) for i, x in enumerate(value)]
 
 
-def extended(name: str, values: list[Any], groups: int) -> list[Any]:
+def extended(name: str, values: list[Any], groups: int, where: str = "") -> list[Any]:
     """``values``, one a group, for groups that were added since too: if all groups share a value, so do they."""
     if len(values) < groups and any(not same(x, values[0]) for x in values):
         raise ValueError(
             f"{name} has {len(values)} values and the optimizer has {groups} groups by now; groups have values of their "
-            f"own here: append those of the new groups to {name}"
+            f"own here: append those of the new groups to {where or name}"
         )
     return values + [copy(values[0]) for _ in range(groups - len(values))]
+
+
+def inherit(name: str, groups: list[dict[str, Any]], known: int) -> None:
+    """Give the groups after the first ``known`` the option that those share; a group that was added with one keeps it."""
+    values, where = [group[name] for group in groups[:known]], f"the dict that is added, as {name!r}"
+    for group in groups[known:]:
+        if name not in group:
+            group[name] = extended(name, values, known + 1, where)[-1]
 
 
 def saved_function(function: Any) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ from optimlab.optim.lr_scheduler.base import (
     assign,
     between,
     extended,
+    inherit,
     is_optimizer,
     number,
     per_group,
@@ -289,10 +290,9 @@ class OneCycleLR(_Cycles):
             group.update({name: values[i] for name, values in options.items()})
 
     def _join(self, groups: list[dict[str, Any]]) -> None:
-        there = groups[: len(self.base_lrs)]
-        for name in [k for k in ("initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum") if k in there[0]]:
-            for group, value in zip(groups, extended(name, [g[name] for g in there], len(groups)), strict=True):
-                group.setdefault(name, value)
+        for name in ("initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum"):
+            if name in groups[0]:
+                inherit(name, groups, len(self.base_lrs))
         super()._join(groups)
 
     def _between(self, option: str, i: int, t: float) -> float:
