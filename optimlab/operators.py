@@ -203,7 +203,7 @@ class Operators(Base):
 
     def masked_fill(self, mask: Any, value: Any) -> "Tensor":
         """``value`` where the mask holds, each element elsewhere."""
-        return self._where(mask, value, self)._called("MaskedFill")
+        return self._where(mask, bool(value) if self._array.dtype.kind == "b" else value, self)._called("MaskedFill")
 
     # ---- in place
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from optimlab.arrays import TensorError
+from optimlab.dtype import get_default_dtype
 from optimlab.operators import Base, shape_of
 
 if TYPE_CHECKING:
@@ -116,6 +117,11 @@ class Reductions(Base):
         """The p-norm over the axes ``dim``; p is 2 ("fro"), another number, or inf."""
         if p not in ("fro", None) and (isinstance(p, (str, bool)) or not isinstance(p, (int, float))):
             raise TensorError(f"norm: p must be a number, inf or 'fro', not {p!r}")
+        if not self.is_floating_point():
+            raise TensorError(
+                "linalg.vector_norm: Expected a floating point or complex tensor as input; "
+                f"this one is {self.dtype}: convert it by .float()"
+            )
         axes = axes_of(dim, self._array.ndim)
         if p in ("fro", None, 2):
             return self._apply("norm", dim=axes, keepdim=keepdim)
@@ -146,26 +152,30 @@ class Reductions(Base):
 
     def cumsum(self, dim: int) -> "Tensor":
         """The sums of the first 1, 2, … elements along ``dim``."""
-        return self._apply("cumsum", dim=axis_of(dim, self._array.ndim)) if self._array.ndim else self.clone()
+        axis = axis_of(dim, self._array.ndim)
+        return self._apply("cumsum", dim=axis) if self._array.ndim else self.clone()
 
     def logsumexp(self, dim: Dim, keepdim: bool = False) -> "Tensor":
         """The logarithm of the sum of exponentials, without overflow."""
         axes = axes_of(dim, self._array.ndim)
-        top = self.detach()._apply("amax", dim=axes, keepdim=True)
-        top = self._wrap(np.where(np.isfinite(top._array), top._array, 0).astype(top._array.dtype))
-        total = (self - top).exp().sum(axes, True).log() + top
+        x = self if self.is_floating_point() else self.to(get_default_dtype())
+        top = x._array.max(axis=axes, keepdims=True, initial=-np.inf)
+        top = x._wrap(np.where(np.isfinite(top), top, 0).astype(x._array.dtype))
+        total = (x - top).exp().sum(axes, True).log() + top
         gone = axes if axes is not None else tuple(range(self._array.ndim))
         return (total if keepdim else total.squeeze(gone))._called("Logsumexp")
 
     def softmax(self, dim: int, dtype: Any = None) -> "Tensor":
         """Exponentials that sum to 1 along ``dim``."""
         x = self if dtype is None else self.to(dtype)
-        return x._apply("softmax", dim=axis_of(dim, x.ndim)) if x.ndim else x._apply("fill", value=1)
+        axis = axis_of(dim, x.ndim)
+        return x._apply("softmax", dim=axis) if x.ndim else x._apply("fill", value=1)
 
     def log_softmax(self, dim: int, dtype: Any = None) -> "Tensor":
         """The logarithm of softmax along ``dim``."""
         x = self if dtype is None else self.to(dtype)
-        return x._apply("log_softmax", dim=axis_of(dim, x.ndim)) if x.ndim else x._apply("fill", value=0)
+        axis = axis_of(dim, x.ndim)
+        return x._apply("log_softmax", dim=axis) if x.ndim else x._apply("fill", value=0)
 
     # ---- whether, where
 
@@ -265,14 +275,16 @@ class Reductions(Base):
         if dim is None:
             flat = self.reshape(-1)
             if not len(flat):
-                return self._wrap(np.array(np.nan))
+                return self._wrap(np.full((), np.nan, self._array.dtype))
             middle, _ = flat.detach().median(0)
             chosen = (flat == middle) | ((flat != flat) & (middle != middle))
             return flat[chosen]._apply("amax", dim=None, keepdim=False)._called("Median")
-        n, nans = self.shape[dim], self.isnan().sum(dim, True)
+        n, nans = self.shape[dim] if self._array.ndim else 1, self.isnan().sum(dim, True)
         order = self.argsort(dim).gather(dim, self._where(nans > 0, n - nans, (n - 1) // 2))  # nan stands last
-        values = self.gather(dim, order)._called("Median", 1)
-        return MEDIAN(values, order) if keepdim else MEDIAN(values.squeeze(dim), order.squeeze(dim))
+        values = self.gather(dim, order)
+        if not keepdim:
+            values, order = values.squeeze(dim), order.squeeze(dim)
+        return MEDIAN(values._called("Median", 1), order)
 
     def unique(self, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False) -> Any:
         """The elements that occur, in order; on request each element's place among them, and how often they occur."""

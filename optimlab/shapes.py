@@ -320,7 +320,8 @@ class Shapes(Base):
 
     def flip(self, *dims: Any) -> "Tensor":
         """The elements in reverse order along ``dims``."""
-        return self._apply("flip", dims=tuple(axis_of(d, self._array.ndim) for d in sizes(dims)))
+        axes = tuple(axis_of(d, self._array.ndim) for d in sizes(dims))
+        return self._apply("flip", dims=axes if self._array.ndim else ())
 
     def roll(self, shifts: int, dims: int | None = None) -> "Tensor":
         """The elements moved on by ``shifts`` along ``dims``; what leaves at the end comes in at the front."""
@@ -332,11 +333,11 @@ class Shapes(Base):
 
     def tril(self, diagonal: int = 0) -> "Tensor":
         """A matrix with zeros above a diagonal."""
-        return self._where(np.tri(self.shape[-2], self.shape[-1], diagonal, bool), self, 0)
+        return self._where(np.tri(self.shape[-2], self.shape[-1], diagonal, bool), self, False)
 
     def triu(self, diagonal: int = 0) -> "Tensor":
         """A matrix with zeros below a diagonal."""
-        return self._where(np.tri(self.shape[-2], self.shape[-1], diagonal - 1, bool), 0, self)
+        return self._where(np.tri(self.shape[-2], self.shape[-1], diagonal - 1, bool), False, self)
 
     def diagonal(self, offset: int = 0) -> "Tensor":
         """A matrix's diagonal as a vector."""

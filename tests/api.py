@@ -417,6 +417,18 @@ w[w > 0].grad_fn.name()
 w.flatten().grad_fn.name()
 w.masked_fill(x > 0, 0).grad_fn.name()
 w.pow(2).sum().sqrt()
+torch.zeros(0, 3).logsumexp(0)
+i.logsumexp(0)
+(x > 0).tril()
+(x > 0).triu(1)
+(x > 0).masked_fill(x > 1, 0)
+torch.tensor(2.0).flip(0)
+torch.tensor(2.0).median(0).values
+torch.tensor([]).median()
+torch.tensor([1.0, math.nan]).median()
+torch.tensor([1.0, math.nan, 0.0, math.nan]).median(0).indices
+w.median()
+w.median(1).values
 """
 
 
