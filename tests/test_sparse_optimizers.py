@@ -283,3 +283,17 @@ def test_a_gradient_of_another_dtype_or_shape_is_refused():
     with pytest.raises(ValueError, match="a gradient is"):
         optimizer.step()
     assert p.tolist() == [[0, 0]] * 4
+
+
+def test_a_schedule_may_end_at_zero():
+    p = ol.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    optimizer = SparseAdam([p], lr=0.1)
+    schedule = ol.optim.lr_scheduler.PolynomialLR(optimizer, total_iters=2)
+    for _ in range(3):
+        p.grad = ol.sparse_coo_tensor([[1]], [[1.0, 1.0]], (2, 2))
+        before = p.tolist()
+        optimizer.step()
+        schedule.step()
+    assert optimizer.param_groups[0]["lr"] == 0 and p.tolist() == before
+    with pytest.raises(ValueError, match="> 0"):
+        SparseAdam([p], lr=0)

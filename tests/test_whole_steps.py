@@ -172,6 +172,7 @@ def interrupted(problem, point):
 
 @pytest.mark.parametrize(("name", "options"), CASES, ids=names)
 def test_after_an_interruption_it_goes_on_as_if_nothing_had_been(name, options):
+    """38. At instructions drawn at random; that there is no half step at any of them is seen above."""
     search = name in SEARCHES
     reached = [Problem(name, {**options, "max_iter": n} if search else options) for n in range(1, 5)]
     for problem in reached:

@@ -428,7 +428,7 @@ class SparseAdam(Elementwise):
 
     Arguments:
         {params}
-        lr: η, > 0; a one-element tensor is changed in place by schedules.
+        lr: η, > 0; a one-element tensor is changed in place by schedules, which may bring it to 0.
         {betas}
         eps: ε, > 0; added to the root.
         {maximize}
@@ -457,7 +457,7 @@ class SparseAdam(Elementwise):
     letters = {"m": "exp_avg", "v": "exp_avg_sq"}
     nonnegative = ("v",)
     checks = {
-        "lr": Number("Invalid learning rate: {value}", low=0, above=True),
+        "lr": LR,  # 0 is where schedules end
         "betas": Numbers(BETAS),
         "eps": Number("Invalid epsilon value: {value}", low=0, above=True),
         **flags("maximize"),
@@ -471,6 +471,7 @@ class SparseAdam(Elementwise):
         eps: float = 1e-8,
         maximize: bool = False,
     ) -> None:
+        Number("Invalid learning rate: {value}", low=0, above=True)("lr", lr)
         super().__init__(params, locals())
 
     @staticmethod

@@ -146,7 +146,7 @@ class Lockstep(RuleBasedStateMachine):
         theirs, ours = self.sides
         for p, q in zip(theirs.ps, ours.ps, strict=True):
             # torch fuses multiply and add in places, and its square root is an ulp off in places
-            np.testing.assert_allclose(q.detach().numpy(), p.detach().numpy(), rtol=1e-10, atol=1e-12)
+            np.testing.assert_allclose(q.detach().numpy(), p.detach().numpy(), rtol=1e-12, atol=1e-12)
         for a, b in zip(theirs.optimizer.param_groups, ours.optimizer.param_groups, strict=True):
             assert abs(float(a["lr"]) - float(b["lr"])) <= 1e-15
 

@@ -34,6 +34,11 @@ OTHERS = [
 shaped = st.sampled_from(SHAPED)
 scheduled = st.sampled_from([*SHAPED, *OTHERS])
 epochs = st.integers(0, 40)
+ORDERS = [  # a schedule has to be made before its own state can be loaded
+    ("make schedule", "load optimizer", "load schedule"),
+    ("make schedule", "load schedule", "load optimizer"),
+    ("load optimizer", "make schedule", "load schedule"),
+]
 
 
 def optimizer(lr=0.1):
@@ -72,7 +77,7 @@ def test_averages_are_means_of_snapshots(seed, n, decay):
     np.testing.assert_allclose(ema.module.weight.detach().numpy(), expected, rtol=1e-12, atol=1e-14)
 
 
-@given(shaped, epochs)
+@given(shaped, st.integers(0, 120))
 def test_closed_form_is_recursion(make, n):
     """26."""
     o = optimizer()
@@ -124,11 +129,9 @@ def test_cyclic_comes_back(up, down, n):
     assert min(rates) >= 0.01 - 1e-12 and max(rates) <= 0.1 + 1e-12
 
 
-@given(scheduled, epochs, st.permutations(["load optimizer", "make schedule", "load schedule"]))
+@given(scheduled, epochs, st.sampled_from(ORDERS))
 def test_every_order_of_loading_goes_on(make, k, order):
     """29. As long as a schedule exists before its state is loaded."""
-    if order.index("load schedule") < order.index("make schedule"):
-        return
     first = optimizer()
     schedule = make(first)
     straight = advance(first, schedule, k + 10)

@@ -36,6 +36,7 @@ def frozen(x, seen=()):
     ("block", "code", "wanted", "words"), bad_input.rows(), ids=lambda x: " ".join(x.split())[-70:]
 )
 def test_row(block, code, wanted, words):
+    """37. After an error everything is as it was, bit for bit."""
     error, prepared, before = bad_input.run(optimlab, code, frozen)
     if wanted in ("ok", "nan"):
         assert error is None, repr(error)
