@@ -203,7 +203,8 @@ def stricter(lang: str) -> str | None:
     entries = tomllib.loads(path.read_text(encoding="utf-8"))
     theirs = {"zh": "torch_zh", "en": "torch"}[lang]
     rows = [[_cell(entry[lang]), _cell(entry.get(theirs, entry["torch"]))] for entry in entries.values()]
-    parts = [f"# {word('stricter', lang)}", word("stricter_lead", lang), _table(word("stricter_head", lang), rows)]
+    table = _boxed("book-prose", _table(word("stricter_head", lang), rows))
+    parts = [f"# {word('stricter', lang)}", word("stricter_lead", lang), table]
     return "\n\n".join([*parts, f"## {word('catalogue', lang)}", word("catalogue_lead", lang), *_catalogue(lang)])
 
 
@@ -222,7 +223,7 @@ def _catalogue(lang: str) -> Iterator[str]:
             if wanted != recorded[code]
         ]
         heading = dict(zip(LANGUAGES, bad_input.BLOCKS[block], strict=True))[lang]
-        yield f"### {heading}\n\n{_table(word('catalogue_head', lang), rows)}"
+        yield f"### {heading}\n\n{_boxed('book-programs', _table(word('catalogue_head', lang), rows))}"
 
 
 def _one_line(code: str) -> str:
@@ -240,6 +241,10 @@ def _cell(text: str) -> str:
 def _short(heading: str) -> str:
     """A lesson's name: its heading up to the colon."""
     return re.split("[：:]", heading)[0].strip()
+
+
+def _boxed(kind: str, markdown: str) -> str:
+    return f":::{{container}} {kind}\n\n{markdown}\n:::"
 
 
 def _table(head: str, rows: list[list[str]]) -> str:

@@ -226,8 +226,9 @@ def _block(block: str, word: Callable[[str], str]) -> str:
         return "\n\n".join(
             [f"**{word(lines[0][:-1])}**", *(f"`{name}`\n: {_text(what) or '…'}" for name, _, what in named)]
         )
-    if ((head := re.match(r"([A-Z][a-z ]+):\s", block)) and word(head[1]) != head[1]) or (head and head[1] in LABELS):
-        return f"**{word(head[1])}** {_text(block[head.end() :])}"
+    head = re.match(r"([A-Z][a-z ]+?)(?: (\([^)]*\)))?:(?:\s|$)", block)
+    if head and (word(head[1]) != head[1] or head[1] in LABELS):
+        return " ".join(filter(None, [f"**{word(head[1])}**", _text(head[2] or ""), _text(block[head.end() :])]))
     return _text(block)
 
 

@@ -83,4 +83,5 @@ def formula(tex):
         except KeyError:
             return " "
 
-    return re.sub(r"\s+", " ", re.sub(r"[{}$&\\]", "", re.sub(r"\\([A-Za-z]+)", letter, tex)))
+    spaced = re.sub(r"\\[^A-Za-z]", " ", tex)
+    return re.sub(r"\s+", " ", re.sub(r"[{}$&\\]", "", re.sub(r"\\([A-Za-z]+)", letter, spaced)))

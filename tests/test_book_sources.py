@@ -193,6 +193,8 @@ def test_docstrings_become_markdown():
     ]
     zh = reference._prose(text, "zh", word("zh"))
     assert zh[0] == "减半 `x_1`。" and "Raises ValueError." in zh[1] and "in-english" in zh[1] and "Halve" not in zh[1]
+    assert reference._block("Update (with decay):", word("zh")) == "**更新公式** (with decay)"
+    assert reference._block("Update:", word("en")) == "**Update**"
     arguments = "Arguments:\n    lr: rate,\n        >= 0.\n    a, b: two."
     assert reference._block("    lr(t) = 2 * t", word("zh")) == "```text\nlr(t) = 2 * t\n```"
     assert reference._block(arguments, word("zh")) == "**参数**\n\n`lr`\n: rate, \\>= 0.\n\n`a, b`\n: two."
@@ -201,6 +203,7 @@ def test_docstrings_become_markdown():
 def test_search_text():
     """What the search looks through: formulas as they are read, no frames of players."""
     assert searching.formula(r"\eta_t \le \frac{2}{\lambda}") == "η_t 2λ"
+    assert searching.formula(r"\mu\,v_{t-1}\;+\!g \\ p") == "μ v_t-1 + g p"
     html = '<div class="lab-player"><b>η</b> &lt;1<div class="lab-frames" hidden><div data-picture="AAAA">x</div></div></div>'
     assert " ".join(searching.texts(nodes.raw("", html, format="html"))).split() == ["η", "<1"]
     paragraph = nodes.paragraph("", "", nodes.Text("若 "), nodes.math("", r"\mu<1"), nodes.Text("，则"))
@@ -215,6 +218,8 @@ def test_the_workflow_is_pinned_and_limited():
             assert 0 < step["timeout-minutes"] <= job["timeout-minutes"] and ("uses" in step) != ("run" in step)
             assert re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40}", step.get("uses", "actions/x@" + "0" * 40))
     assert set(jobs["publish"]["needs"]) == {"test", "build"}
+    uploads = [job for job in jobs.values() if any("upload-pages" in step.get("uses", "") for step in job["steps"])]
+    assert len(uploads) == 1 and "container" not in uploads[0]  # there it does not find the file that it made
 
 
 def test_stricter_page(tmp_path, monkeypatch):

@@ -53,7 +53,7 @@ const search = (query) => {
     const enough = missingWords === 0 && (chinese < 3 ? missing === 0 : missing <= chinese / 3);
     if (inHead || inBody || enough) results.push({ section, score, at: Math.max(at, 0) });
   }
-  return results.sort((a, b) => b.score - a.score).slice(0, 40);
+  return results.sort((a, b) => b.score - a.score);
 };
 
 const marked = (text, query) => {
@@ -72,10 +72,11 @@ const marked = (text, query) => {
 const show = (query) => {
   const list = document.getElementById("book-results");
   const found = document.getElementById("book-found");
-  const results = search(query);
+  const all = search(query);
+  const results = all.slice(0, 40);
   list.replaceChildren();
-  const said = results.length ? found.dataset.found : found.dataset.nothing;
-  found.textContent = query.trim() ? said.replace("{n}", results.length).replace("{query}", query.trim()) : "";
+  const said = all.length > results.length ? found.dataset.many : all.length ? found.dataset.found : found.dataset.nothing;
+  found.textContent = query.trim() ? said.replace("{n}", all.length).replace("{shown}", results.length).replace("{query}", () => query.trim()) : "";
   for (const { section, at } of results) {
     const item = document.createElement("li");
     const link = document.createElement("a");

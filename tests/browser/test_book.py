@@ -330,10 +330,14 @@ def test_search_finds(chromium, server, lang):
             if not any(path.endswith(f"/{lang}/{FIND[lang][query]}.html") for path in paths)
         }
         assert not missed, missed
-        for nonsense in ("蓝鲸沙发" if lang == "zh" else "quuxly frobnitz", "zzqx", "😀"):
+        for nonsense in ("蓝鲸沙发" if lang == "zh" else "quuxly frobnitz", "zzqx", "😀", "$&$`"):
             assert search(nonsense) == [] and nonsense in page.locator("#book-found").inner_text()
         assert search("") == [] and search("   ") == []
         assert search("<img src=x onerror=alert(1)>") == []  # shown as text: nothing runs, nothing is fetched
+        for query, many in (("学习率" if lang == "zh" else "learning rate", True), ("dampening", False)):
+            search(query)
+            n, *shown = (int(n) for n in re.findall(r"\d+", page.locator("#book-found").inner_text()))
+            assert links.count() == min(n, 40) and bool(shown) == (n > 40) == many, (query, n, shown)
         phrase = "条件数" if lang == "zh" else "learning rate"
         search(phrase)
         exact = [
