@@ -217,6 +217,18 @@ def piece(g: Array, shapes: list[Shape], position: int, dim: int) -> Array:
 # ---- functions of each element, and losses
 
 
+def whole(function: Callable[[Array, Array], Array]) -> Callable[[Array, Array], Array]:
+    """A division that whole numbers by 0 have no result of, as in torch; NumPy says 0."""
+
+    def divide(a: Array, b: Array) -> Array:
+        y = function(a, b)
+        if y.dtype.kind in "iu" and not np.all(b):
+            raise TensorError("ZeroDivisionError: integers cannot be divided by 0")
+        return y
+
+    return divide
+
+
 def sigmoid(a: Array) -> Array:
     """1 / (1 + e^-a), whose exponential cannot overflow to a warning."""
     return 1 / (1 + np.exp(-a))

@@ -54,6 +54,7 @@ from optimlab.arrays import (
     turn,
     unbroadcast,
     unreduce,
+    whole,
 )
 
 __all__ = [
@@ -84,9 +85,9 @@ register({
     "mul": (np.multiply, lambda g, b: g * b, lambda g, a: g * a),
     "div": (np.true_divide, lambda g, b: g / b, lambda g, b, y: -g * y / b),
     "pow": (lambda a, b: a**b, pow_by_a, pow_by_b),
-    "fmod": (np.fmod, lambda g: g, lambda g, a, b: -g * np.trunc(a / b)),
-    "remainder": (np.remainder, lambda g: g, lambda g, a, b: -g * np.floor(a / b)),
-    "floor_divide": (np.floor_divide, lambda g: 0 * g, lambda g: 0 * g),
+    "fmod": (whole(np.fmod), lambda g: g, lambda g, a, b: -g * np.trunc(a / b)),
+    "remainder": (whole(np.remainder), lambda g: g, lambda g, a, b: -g * np.floor(a / b)),
+    "floor_divide": (whole(np.floor_divide), lambda g: 0 * g, lambda g: 0 * g),
     "atan2": (np.arctan2, lambda g, a, b: g * turn(b, a, b), lambda g, a, b: -g * turn(a, a, b)),
     "maximum": (np.maximum, lambda g, a, b: g * larger(a, b), lambda g, a, b: g * larger(b, a)),
     "minimum": (np.minimum, lambda g, a, b: g * larger(b, a), lambda g, a, b: g * larger(a, b)),

@@ -164,6 +164,10 @@ def einsum(equation: str, *operands: Any) -> Tensor:
         whole = "".join(names)
         out = ("..." if dots else "") + "".join(sorted(c for c in set(whole) - set(shared) if whole.count(c) == 1))
     out = out.replace("...", shared)
+    if unknown := set(out) - set("".join(names)):
+        raise TensorError(
+            f"einsum(): output subscript {min(unknown)} does not appear in the equation for any input operand of {equation!r}"
+        )
     x, name = _diagonal(parts[0], names[0])
     for i, (other, other_name) in enumerate(zip(parts[1:], names[1:], strict=True), 1):
         other, other_name = _diagonal(other, other_name)

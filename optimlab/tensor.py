@@ -249,6 +249,11 @@ class Tensor(History, SparseMethods, Operators, Reductions, Shapes, Conversions,
     @staticmethod
     def _where(condition: Any, a: Any, b: Any) -> "Tensor":
         """a where the condition holds, b elsewhere, in the dtype that torch would choose."""
+        kind = getattr(condition, "dtype", bool_)
+        if kind not in (bool_, np.bool_):
+            raise TensorError(
+                f"where expected condition to be a boolean tensor, but got a tensor with dtype {kind}; compare it, as in x > 0"
+            )
         a, b = (_operand(x) for x in (a, b))
         if isinstance(a, Tensor) and isinstance(b, Tensor):
             a, b = as_one_dtype(a, b)

@@ -429,6 +429,9 @@ torch.tensor([1.0, math.nan]).median()
 torch.tensor([1.0, math.nan, 0.0, math.nan]).median(0).indices
 w.median()
 w.median(1).values
+torch.nn.functional.mse_loss(w[0], i[:3])
+torch.nn.functional.l1_loss(w[0], i[:3])
+torch.tensor([3.0, -3.0]) // 0
 """
 
 

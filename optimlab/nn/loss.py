@@ -40,8 +40,10 @@ def _reduce(loss: Any, reduction: str) -> Tensor:
 
 
 def _pair(input: Tensor, target: Tensor, reduction: str, strict: bool = False) -> tuple[Tensor, Tensor]:
-    """Input and target, two tensors of floats, in one dtype; other shapes are doubtful, and where strict refused."""
-    check_floats("input", input), check_floats("target", target), check_reduction(reduction)
+    """Input and target in one dtype, input's floats; other shapes are doubtful. Where strict, these and integers are refused."""
+    check_floats("input", input), check_reduction(reduction)
+    if strict or not isinstance(target, Tensor):  # whole numbers may be regressed on
+        check_floats("target", target)
     if input.shape != target.shape:
         sizes = f"Using a target size ({target.shape}) that is different to the input size ({input.shape})"
         if strict:
@@ -128,6 +130,8 @@ def _check_classes(input: Tensor, target: Tensor, weight: Tensor | None, ignore_
         kind = target.dtype if isinstance(target, Tensor) else type(target).__name__
         raise TypeError(f"target must be a Tensor of integers, one class a row, not {kind}; convert it by .long()")
     shape, numbers = input._array.shape, target._array
+    if not shape:
+        raise TensorError("input must be (batch, classes, …) or (classes,), not one number")
     classes = shape[1] if len(shape) > 1 else shape[0]
     expected = (*shape[:1], *shape[2:]) if len(shape) > 1 else ()
     if numbers.shape != expected:
