@@ -13,6 +13,8 @@ from optimlab.optim.optimizer import Optimizer
 from optimlab.testing.checks import CHECKS
 from optimlab.testing.checks.world import quietly
 
+MANY = 5  # checks that one error stops before it is told once for all
+
 
 class OptimizerCheckError(AssertionError):
     """Some checks failed; ``failed`` has their names. 有检查没有通过。"""
@@ -31,6 +33,9 @@ def check_optimizer(
     shape: of most parameters it is tried on; those of one number, of none and of two axes are tried too.
     skip: names of checks that do not apply, such as ``remembers_nothing_without_gradient`` for one that begins with a state.
     options: what it is built with, beside the ``lr`` that some checks give.
+
+    Whether the update is the right one, such as its bias correction, no check can know: compare some steps with numbers that
+    you know by `assert_close`.
 
     Returns the names of the checks that hold. Raises `OptimizerCheckError`, an AssertionError, which says of each check that
     failed what should hold and how to mend it; ValueError for an unknown name in ``skip``.
@@ -60,6 +65,7 @@ def check_optimizer(
 
     make.shape = shape  # type: ignore[attr-defined]
     failed: dict[str, str] = {}
+    raised: dict[str, list[str]] = {}  # by error, the checks that it stopped
     recording = is_grad_enabled()
     for name, check in CHECKS.items():
         if name in skip:
@@ -70,13 +76,17 @@ def check_optimizer(
                 warnings.simplefilter("ignore")
                 holds = bool(check(make))
         except Exception as error:
-            holds, why = False, f"\n(it raised {type(error).__name__}: {error})"
+            holds, why = False, f"{type(error).__name__}: {error}"
+            raised.setdefault(why, []).append(name)
         finally:
             set_grad_enabled(recording)
         if not holds:
-            failed[name] = " ".join((check.__doc__ or "").split()) + why
+            failed[name] = " ".join((check.__doc__ or "").split()) + (f"\n(it raised {why})" if why else "")
     if failed:
-        lines = [f"✗ {name}\n{textwrap.indent(text, '    ')}" for name, text in failed.items()]
-        tried = len(CHECKS) - len(set(skip))
-        raise OptimizerCheckError(f"{len(failed)} of {tried} checks failed\n" + "\n".join(lines), list(failed))
+        lines = [f"{len(failed)} of {len(CHECKS) - len(set(skip))} checks failed"]
+        often = {why: names for why, names in raised.items() if len(names) > MANY}
+        lines += [f"✗ mend this first, it stops {len(names)} checks\n    {why}" for why, names in often.items()]
+        stopped = {name for names in often.values() for name in names}
+        lines += [f"✗ {name}\n{textwrap.indent(text, '    ')}" for name, text in failed.items() if name not in stopped]
+        raise OptimizerCheckError("\n".join(lines), list(failed))
     return [name for name in CHECKS if name not in skip]

@@ -49,6 +49,21 @@ def test_one_check_finds_a_mistake(name):
     assert advice in str(error.value) and advice.endswith(".") and len(advice) > 40
 
 
+def test_an_error_that_stops_many_checks_is_told_once():
+    class Recording(Good):
+        def step(self, closure=None):
+            self.loss(closure)
+            for p in self.param_groups[0]["params"]:
+                if p.grad is not None:
+                    p -= self.param_groups[0]["lr"] * p.grad
+
+    with pytest.raises(OptimizerCheckError) as error:
+        check_optimizer(Recording)
+    text = str(error.value)
+    assert len(error.value.failed) > 40 and text.count("change it inside `with no_grad():`") == 1
+    assert text.index("mend this first") < text.index("✗ gives_back_the_loss")
+
+
 def test_skip_takes_names_of_checks_alone():
     with pytest.raises(ValueError, match="is_silent"):
         check_optimizer(Good, skip=["is_quiet"])
