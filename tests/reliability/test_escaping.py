@@ -146,14 +146,24 @@ def test_a_payload_stays_text(name, language, monkeypatch):
         assert Shape(SHOWN[name](payload, monkeypatch)).tags == harmless, payload
 
 
-def test_every_class_that_makes_html_is_here():
-    """All but `ScheduleTable` are above; that one holds numbers, and text in their place is refused."""
+def test_labels_of_live_controls_are_no_html():
+    """Those of widgets are text unless they are told otherwise; of HTML there is the message alone, which is above."""
+    controls, message, picture = an_explorer("<b>").widget().children
+    assert not any(box.description_allow_html for box in (*controls.children, message))
+    assert [type(box).__name__ for box in controls.children] == ["Dropdown", "SelectionSlider"]
+    assert type(picture).__name__ == "Image"
+
+
+def test_every_class_that_shows_itself_is_here():
+    """All but `ScheduleTable` are above; that one holds numbers, and text in their place is refused. `Plot` is a picture."""
+    ways = {f"_repr_{kind}_" for kind in ("html", "svg", "markdown", "latex", "javascript", "mimebundle")}
     found = {
         cls.name
         for path in Path(optimlab.__file__).parent.rglob("*.py")
         for cls in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(cls, ast.ClassDef) and any(getattr(part, "name", "") == "_repr_html_" for part in cls.body)
+        if isinstance(cls, ast.ClassDef)
+        and any(getattr(part, "name", "") in ways | {"_ipython_display_"} for part in cls.body)
     }
-    assert found == {"Shown", "Message", "Prediction", "Verdict", "Claim", "Quiz", "ScheduleTable"}
+    assert found == {"Shown", "Message", "Prediction", "Verdict", "Claim", "Quiz", "ScheduleTable", "Explorer", "Plot"}
     with pytest.raises(ValueError, match="format code"):
         ScheduleTable(["<b>"], np.array([["<b>"]]), np.zeros((1, 1)), [])._repr_html_()
