@@ -186,7 +186,8 @@ def glossary(lang: str, executed: dict[str, Any]) -> str:
         first = next((name for name, nb in executed.items() if _uses(nb, term, lang)), None)
         link = f"[{first[:2]} {_short(title(executed[first], lang))}]({first}.ipynb)" if first else ""
         rows.append([f"**{term[lang]}**", term[other], term.get(f"{lang}_is", ""), link])
-    return f"# {word('glossary', lang)}\n\n{word('glossary_lead', lang)}\n\n{_table(word('glossary_head', lang), rows)}"
+    table = _boxed("book-glossary", _table(word("glossary_head", lang), rows))
+    return f"# {word('glossary', lang)}\n\n{word('glossary_lead', lang)}\n\n{table}"
 
 
 def _uses(nb: Any, term: dict[str, Any], lang: str) -> bool:

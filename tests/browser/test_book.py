@@ -452,6 +452,7 @@ def test_without_scripts_the_text_is_there(chromium, server):
     with window(chromium, java_script_enabled=False) as page:
         page.goto(f"{server}/en/00_start_here.html")
         assert page.locator("article").inner_text().count("learning rate") > 3
+        assert "Without JavaScript" in page.locator("noscript").inner_text()
         assert page.locator(".lab-front").evaluate("image => image.naturalWidth") > 100
         page.click("#book-language")
         page.wait_for_url("**/zh/00_start_here.html")
