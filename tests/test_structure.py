@@ -53,6 +53,7 @@ LAYERS = [
     ],
     *[
         "optim.rule",
+        "optim.scalars",
         "optim.tape",
         "optim.program",
         "optim.blocks",

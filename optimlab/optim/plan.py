@@ -9,7 +9,7 @@ plan remembers the answers with the objects that they rest on, and asks no more 
 import math
 import operator
 import weakref
-from collections.abc import Iterable
+from collections.abc import Collection
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,8 @@ import numpy as np
 from optimlab.optim.blocks import drain, scratch
 from optimlab.optim.engine import eager, make_run
 from optimlab.optim.rows import by_rows
-from optimlab.optim.tape import Tape, record
+from optimlab.optim.scalars import Trace
+from optimlab.optim.tape import Tape, follow, record
 from optimlab.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -30,9 +31,9 @@ _grad_array = operator.attrgetter("_grad._array")
 _writeable = operator.attrgetter("flags.writeable")
 
 
-def same(objects: Iterable, others: Iterable) -> bool:
-    """Whether two equally long rows hold the very same objects, without a line of Python for each."""
-    return all(map(operator.is_, objects, others))
+def same(objects: Collection, others: Collection) -> bool:
+    """Whether two rows hold the very same objects, without a line of Python for each."""
+    return len(objects) == len(others) and all(map(operator.is_, objects, others))
 
 
 def plain(option: Any) -> Any:
@@ -81,10 +82,8 @@ class Batch:
         counted = (*keys.values(), *optimizer.numbers.values())
         self.versions = [p._version for p in self.params]
         self.versions += [state[key]._version for state in found for key in counted]
-        # what all this rests on
-        self.values = list(chain.from_iterable(map(dict.values, self.states)))
-        self.tensors = [x for x in self.values if isinstance(x, Tensor)]
-        self.tensor_arrays = list(map(_array, self.tensors))
+        self.tensors = [x for state in self.states for x in state.values() if isinstance(x, Tensor)]
+        self.rests_on = self._objects(dict(zip(self.params, self.states, strict=True)))
         self.seen: list[weakref.ref] = []  # gradients; not kept alive, their memory is not ours
 
         self.fresh = True  # whether the run has not seen these gradients yet
@@ -92,19 +91,17 @@ class Batch:
         self.copied: list[int] = []
         self.scalars: dict[str, Any] | None = None
         self.tape: Tape | None = None
+        self.trace: Trace | None = None
+
+    def _objects(self, states: dict) -> list:
+        """What all this rests on: the arrays of the parameters, their state in the optimizer, and all that is in it."""
+        inside = list(chain.from_iterable(map(dict.values, self.states)))
+        held = map(states.get, self.params) if inside else ()
+        return [*map(_array, self.params), *map(_array, self.tensors), *inside, *held]
 
     def holds(self, states: dict) -> bool:
         """Whether parameters and state are still the ones that were checked."""
-        values = list(chain.from_iterable(map(dict.values, self.states)))
-        return (
-            not self.new
-            and same(map(_array, self.params), self.arrays["p"])
-            and all(map(_writeable, self.arrays["p"]))
-            and (not self.values or same(map(states.get, self.params), self.states))
-            and len(values) == len(self.values)
-            and same(values, self.values)
-            and same(map(_array, self.tensors), self.tensor_arrays)
-        )
+        return not self.new and same(self._objects(states), self.rests_on) and all(map(_writeable, self.arrays["p"]))
 
     def gradients(self) -> list[np.ndarray] | None:
         """The gradients, ready to be read while the other arrays are written; None where one is not as it was planned."""
@@ -112,7 +109,7 @@ class Batch:
             arrays = list(map(_grad_array, self.params))
         except AttributeError:  # None has no array: a gradient is missing
             return None
-        if not self.seen or not same(arrays, map(operator.call, self.seen)):
+        if not self.seen or not same(arrays, [seen() for seen in self.seen]):
             self.fresh, self.copied = True, []
             for i, (g, *others) in enumerate(zip(arrays, *self.arrays.values(), strict=True)):
                 p = others[0]
@@ -150,10 +147,19 @@ class Batch:
                 del scalars["t"]
         if scalars != self.scalars:
             known = ("p", "g", *self.known)
-            tape, self.constants, self.results = record(self.rule.function, letters, known, counted, scalars, maximize)
-            if tape != self.tape:  # the rule takes another branch than a step ago
-                self.run, self.fresh = make_run(engine, tape, self.arrays, self.flat), True
-            self.tape, self.scalars = tape, scalars
+            if self.trace is not None and self.trace.renew(scalars):
+                self.constants, self.results = self.trace.wanted()
+            else:
+                what = (self.rule.function, letters, known, counted, scalars, maximize)
+                tape, self.constants, self.results = record(*what)
+                if (
+                    self.tape is None or self.trace is not None
+                ):  # otherwise it is known that this rule cannot be followed
+                    self.trace = follow(*what)
+                if tape != self.tape:  # the rule takes another branch than a step ago
+                    self.run, self.fresh = make_run(engine, tape, self.arrays, self.flat), True
+                self.tape = tape
+            self.scalars = scalars
         if engine == "eager":
             calls = eager(self.rule.function, self.arrays, ("p", *self.known), gradients, scalars, maximize)
         else:
@@ -220,9 +226,8 @@ class Plan:
                 return False
         states = self.optimizer.state
         if not (
-            len(self.params) == len(group["params"])
-            and same(self.params, group["params"])
-            and same(map(_grad, self.idle), repeat(None))
+            same(self.params, group["params"])
+            and same(list(map(_grad, self.idle)), [None] * len(self.idle))
             and all(p.grad is not None and p.grad.is_sparse for p in self.sparse)
             and all(batch.holds(states) for batch in self.batches)
         ):

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from optimlab.optim.rule import CALLS
+from optimlab.optim.scalars import Scalar, Trace
 
 FUNCTIONS = {function: function.__name__ for function, _ in CALLS.values() if isinstance(function, np.ufunc)}
 COMPARISONS = ("greater", "greater_equal", "less", "less_equal", "equal", "not_equal")
@@ -54,7 +55,7 @@ class _Recorder:
         kind = type(x)
         if kind is Symbol:
             return x.number
-        if kind is float or kind is int:
+        if kind is float or kind is int or kind is Scalar:
             self.constants.append(x)
             return -len(self.constants)
         raise refused(f"put {'a comparison' if kind is Mask else repr(x)} beside an array")
@@ -196,8 +197,27 @@ def record(
         if type(new.get(letter)) is not Symbol:
             raise refused(f"return {letter!r}: {new.get(letter)!r}, it must be an array")
     for letter in numbers:
-        if type(new.get(letter)) not in (float, int):
+        if type(new.get(letter)) not in (float, int, Scalar):
             raise refused(f"return {letter!r}: {new.get(letter)!r}, it must be a plain number")
     results = tuple((letter, new[letter].number) for letter in letters)
     constants = recorder.constants
     return Tape(known, tuple(recorder.operations), results), constants, {letter: new[letter] for letter in numbers}
+
+
+def follow(
+    rule: Callable[..., dict[str, Any]],
+    letters: tuple[str, ...],
+    known: tuple[str, ...],
+    numbers: tuple[str, ...],
+    scalars: dict[str, Any],
+    maximize: bool = False,
+) -> Trace | None:
+    """The trace of what `record` with the same arguments does to scalars; None where a rule cannot be followed."""
+    trace = Trace(scalars)
+    try:
+        tape, constants, results = record(rule, letters, known, numbers, trace.given, maximize)
+    except Exception:  # whatever Scalars cannot do; with numbers the same rule has just run without an error
+        return None
+    trace.finish(constants, results)
+    # a rule that asks for a type, say, takes another way with Scalars
+    return trace if (tape, *trace.wanted()) == record(rule, letters, known, numbers, scalars, maximize) else None
