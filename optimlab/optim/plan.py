@@ -89,9 +89,8 @@ class Batch:
         self.fresh = True  # whether the run has not seen these gradients yet
 
         self.copied: list[int] = []
-        self.scalars: dict[str, Any] | None = None
-        self.tape: Tape | None = None
-        self.trace: Trace | None = None
+        # how the last step was computed: the tape, the trace, what runs it, its scalars, constants and new numbers
+        self.way: tuple[Tape | None, Trace | None, Any, Any, Any, Any] = (None,) * 6
 
     def _objects(self, states: dict) -> list:
         """What all this rests on: the arrays of the parameters, their state in the optimizer, and all that is in it."""
@@ -145,27 +144,24 @@ class Batch:
             scalars["t"] = int(numbers["t"])
             if not self.rule.takes_t:
                 del scalars["t"]
-        if scalars != self.scalars:
-            known = ("p", "g", *self.known)
-            if self.trace is not None and self.trace.renew(scalars):
-                self.constants, self.results = self.trace.wanted()
+        tape, trace, run, last, constants, results = self.way
+        if scalars != last:
+            if trace is not None and trace.renew(scalars):
+                constants, results = trace.wanted()
             else:
-                what = (self.rule.function, letters, known, counted, scalars, maximize)
-                tape, self.constants, self.results = record(*what)
-                if (
-                    self.tape is None or self.trace is not None
-                ):  # otherwise it is known that this rule cannot be followed
-                    self.trace = follow(*what)
-                if tape != self.tape:  # the rule takes another branch than a step ago
-                    self.run, self.fresh = make_run(engine, tape, self.arrays, self.flat), True
-                self.tape = tape
-            self.scalars = scalars
+                what = (self.rule.function, letters, ("p", "g", *self.known), counted, scalars, maximize)
+                before, (tape, constants, results) = tape, record(*what)
+                if before is None or trace is not None:  # otherwise it is known that this rule cannot be followed
+                    trace = follow(*what)
+                if tape != before:  # the rule takes another branch than a step ago
+                    run, self.fresh = make_run(engine, tape, self.arrays, self.flat), True
+            self.way = tape, trace, run, scalars, constants, results  # all at once, whatever interrupts
         if engine == "eager":
             calls = eager(self.rule.function, self.arrays, ("p", *self.known), gradients, scalars, maximize)
         else:
-            calls = self.run.calls(gradients, self.constants, self.fresh)
+            calls = run.calls(gradients, constants, self.fresh)
             self.fresh = False
-        for letter, value in (numbers | self.results).items():
+        for letter, value in (numbers | results).items():
             calls.append((drain, map(np.ndarray.fill, self.numbers[letter], repeat(value))))
         versions = [version[0] + 1 for version in self.versions]
         calls.append((drain, map(operator.setitem, self.versions, repeat(0), versions)))

@@ -149,9 +149,12 @@ def tell_overflow(optimizer: Any) -> None:
     for name, p in named_parameters(optimizer):
         for letter in optimizer.nonnegative:
             v = optimizer.state.get(p, {}).get(optimizer.letters[letter])
-            bad = False if v is None else ~np.isfinite(v._array)  # Adafactor makes NaN of it at once
+            # NaN wins a maximum, and Adafactor makes NaN of an overflow at once; without a mask as large as a parameter
+            if v is None or np.isfinite(np.max(v._array, initial=0)):
+                continue
+            bad = ~np.isfinite(v._array)
             # an infinite gradient is no overflow; where nothing was reported, it is known by what it did to the parameter
-            if np.any(bad) and (reported or np.any(bad & np.isfinite(p._array))):
+            if reported or np.any(bad & np.isfinite(p._array)):
                 optimizer._told = True
                 warnings.warn(
                     f"overflow in a step of {type(optimizer).__name__}: a second moment of {name} became infinite, so that "
