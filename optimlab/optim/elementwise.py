@@ -157,10 +157,10 @@ class Elementwise(Optimizer):
     def _planned(self, i: int, group: dict[str, Any], engine: str) -> list[tuple]:
         """What to commit for group i, by the plan of the step before where that still holds."""
         plan = self._plans.get(i)
-        calls = plan.calls() if plan is not None and plan.holds(group, engine) else None
+        calls = plan.calls(self) if plan is not None and plan.holds(self, group, engine) else None
         if calls is None:
-            self._plans[i] = Plan(self, group, engine)
-            calls = self._plans[i].calls()
+            plan = self._plans[i] = Plan(self, group, engine)
+            calls = plan.calls(self)
         assert calls is not None  # a new plan fits: it was made of what is there
         return calls
 

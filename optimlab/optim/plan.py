@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 _array = operator.attrgetter("_array")
 _grad = operator.attrgetter("_grad")
 _grad_array = operator.attrgetter("_grad._array")
+_base = operator.attrgetter("base")
+_carray = operator.attrgetter("flags.carray")
+_form = operator.attrgetter("shape", "dtype")
 _writeable = operator.attrgetter("flags.writeable")
 
 
@@ -84,6 +87,9 @@ class Batch:
         self.versions += [state[key]._version for state in found for key in counted]
         self.tensors = [x for state in self.states for x in state.values() if isinstance(x, Tensor)]
         self.rests_on = self._objects(dict(zip(self.params, self.states, strict=True)))
+        ours = [a for group in self.arrays.values() for a in group]
+        self.forms, self.ids = list(map(_form, self.arrays["p"])), frozenset(map(id, ours))
+        self.alone = flat and all(a.base is None for a in ours)  # no gradient that has memory of its own meets them
         self.seen: list[weakref.ref] = []  # gradients; not kept alive, their memory is not ours
 
         self.fresh = True  # whether the run has not seen these gradients yet
@@ -110,18 +116,28 @@ class Batch:
             return None
         if not self.seen or not same(arrays, [seen() for seen in self.seen]):
             self.fresh, self.copied = True, []
-            for i, (g, *others) in enumerate(zip(arrays, *self.arrays.values(), strict=True)):
-                p = others[0]
-                if not isinstance(g, np.ndarray) or g.shape != p.shape or g.dtype != p.dtype:
-                    return None
-                if all(map(is_flat, (g, *others))) is not self.flat:
-                    return None
-                if any(overlap(g, other) for other in others):
-                    self.copied.append(i)
+            if not (self.alone and self._are_alone(arrays)):
+                for i, (g, p, *others) in enumerate(zip(arrays, *self.arrays.values(), strict=True)):
+                    if not isinstance(g, np.ndarray) or _form(g) != _form(p):
+                        return None
+                    if all(map(is_flat, (g, p, *others))) is not self.flat:
+                        return None
+                    if any(overlap(g, other) for other in (p, *others)):
+                        self.copied.append(i)
             self.seen = list(map(weakref.ref, arrays))
         for i in self.copied:
             arrays[i], self.fresh = arrays[i].copy(), True
         return arrays
+
+    def _are_alone(self, arrays: list) -> bool:
+        """Whether these arrays lie flat in memory that is all theirs, and are like the parameters: asked without a loop."""
+        return (
+            set(map(type, arrays)) == {np.ndarray}
+            and set(map(_base, arrays)) == {None}
+            and all(map(_carray, arrays))
+            and list(map(_form, arrays)) == self.forms
+            and self.ids.isdisjoint(map(id, arrays))
+        )
 
     def scalar_state(self) -> dict[str, float] | None:
         """t and the other numbers of the state; None where the parameters do not agree any more, or one is out of range."""
@@ -172,8 +188,8 @@ class Plan:
     """The batches of one group, and what they rest on. 一个参数组的计划。"""
 
     def __init__(self, optimizer: "Elementwise", group: dict[str, Any], engine: str) -> None:
-        self.optimizer, self.group, self.engine, self.scratch = optimizer, group, engine, scratch()
-        self._read_options()
+        self.group, self.engine, self.scratch = group, engine, scratch()
+        self._read_options(optimizer)
         self.params = list(group["params"])
         members: dict[tuple, list[tuple[Tensor, dict]]] = {}
         self.idle: list[Tensor] = []
@@ -201,26 +217,26 @@ class Plan:
             members.setdefault(key, []).append((p, state))
         self.batches = [Batch(optimizer, pairs, letters, flat=key[-1]) for key, pairs in members.items()]
 
-    def _read_options(self) -> None:
+    def _read_options(self, optimizer: "Elementwise") -> None:
         """Check the group's options, and take them down."""
-        optimizer, group = self.optimizer, self.group
+        group = self.group
         optimizer._check_complete(group, optimizer.rule.hyper)
         self.names, self.values = list(group), list(group.values())
         self.options = {name: plain(group[name]) for name in optimizer.rule.hyper}
         self.fixed = all(_fixed(group[name]) for name in group if name != "params")
         self.initial, self.maximize = optimizer.initial(group), bool(group.get("maximize"))
 
-    def holds(self, group: dict[str, Any], engine: str) -> bool:
+    def holds(self, optimizer: "Elementwise", group: dict[str, Any], engine: str) -> bool:
         """Whether all that was planned is still so; reads changed options, and raises where they are wrong."""
         if group is not self.group or engine != self.engine or scratch() is not self.scratch:
             return False
         values = list(group.values())
         if not (self.fixed and list(group) == self.names and same(values, self.values)):
             before = [*self.initial, self.maximize]
-            self._read_options()
+            self._read_options(optimizer)
             if [*self.initial, self.maximize] != before:
                 return False
-        states = self.optimizer.state
+        states = optimizer.state
         if not (
             same(self.params, group["params"])
             and same(list(map(_grad, self.idle)), [None] * len(self.idle))
@@ -231,15 +247,15 @@ class Plan:
         self.new = {}  # the optimizer has them
         return True
 
-    def calls(self) -> list[tuple] | None:
+    def calls(self, optimizer: "Elementwise") -> list[tuple] | None:
         """What to commit for one step; None where a batch falls apart."""
-        calls: list[tuple] = [(self.optimizer.state.update, self.new)] if self.new else []
+        calls: list[tuple] = [(optimizer.state.update, self.new)] if self.new else []
         for batch in self.batches:
             gradients, numbers = batch.gradients(), batch.scalar_state()
             if gradients is None or numbers is None:
                 return None
             calls += batch.calls(self.engine, gradients, numbers, self.options, self.maximize)
-        whole = self.optimizer.takes_sparse(self.group) == "whole"
+        whole = optimizer.takes_sparse(self.group) == "whole"
         for p in self.sparse:
-            calls += by_rows(self.optimizer, p, self.options, self.initial, self.maximize, whole)
+            calls += by_rows(optimizer, p, self.options, self.initial, self.maximize, whole)
         return calls
