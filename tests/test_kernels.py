@@ -196,9 +196,9 @@ def test_four_threads_step_four_optimizers(name, cache):
 
 def test_a_plan_may_change_threads(compiled, cache):
     """One optimizer, stepped by the main thread with parallel kernels, then by another, then by the first again."""
-    p, q = (ol.tensor(np.ones(50_000), requires_grad=True) for _ in range(2))
+    p, q = (ol.tensor(np.ones(kernel.PARALLEL), requires_grad=True) for _ in range(2))
     one, other = optim.Adam([p]), optim.Adam([q])
-    p.grad = q.grad = ol.ones(50_000, dtype=ol.float64)
+    p.grad = q.grad = ol.ones(kernel.PARALLEL, dtype=ol.float64)
     for _ in range(3):
         one.step()
         thread = threading.Thread(target=one.step)
@@ -231,9 +231,9 @@ def test_after_a_fork_the_child_steps_on(tmp_path):
         from optimlab.optim import kernel
 
         ol.set_engine("numba")
-        p = ol.tensor(np.ones(100_000), requires_grad=True)
+        p = ol.tensor(np.ones(kernel.PARALLEL), requires_grad=True)
         optimizer = optim.Adam([p])
-        p.grad = ol.ones(100_000, dtype=ol.float64)
+        p.grad = ol.ones(kernel.PARALLEL, dtype=ol.float64)
         optimizer.step()
         print(kernel.parallel(), flush=True)
         child = os.fork()
@@ -262,7 +262,7 @@ def test_parallel_kernels_give_the_same(compiled, cache):
 
         ol.set_engine("numba")
         draw = np.random.default_rng(0)
-        ps = [ol.tensor(draw.standard_normal(n), requires_grad=True) for n in (100_003, 7, 0, 20_011, 64)]
+        ps = [ol.tensor(draw.standard_normal(n), requires_grad=True) for n in (400_003, 7, 0, 120_011, 64)]
         optimizer = optim.Adam(ps, weight_decay=0.1)
         for _ in range(5):
             for p in ps:

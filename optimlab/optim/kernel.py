@@ -25,7 +25,9 @@ import numpy as np
 from optimlab.optim.blocks import renew
 from optimlab.optim.tape import Tape
 
-PARALLEL = 20_000  # elements from which two threads pay; starting them costs some 10 µs
+# Elements from which two threads pay. Starting them costs some 10 µs; and when they are done they wait a while with the
+# processor in hand, while NumPy's own threads want it: on LeNet (62 k) the whole training step took 10 to 40 % longer.
+PARALLEL = 500_000
 
 # ---- printing
 
