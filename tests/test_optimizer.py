@@ -5,6 +5,7 @@ import importlib
 import pickle
 import re
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -377,6 +378,31 @@ def test_a_gradient_may_share_memory_with_its_parameter_and_its_state(name, opti
                 optimizer.step()
         ends.append([p.tolist(), *(v.tolist() for v in optimizer.state[p].values())])
     assert ends[0] == ends[1]
+
+
+def test_state_may_be_a_view_of_a_gradient():
+    """The gradient owns the memory; so the state, not the gradient, has a base."""
+    ends = []
+    for share in (lambda x: x, lambda x: x.copy()):
+        p, memory = leaf(1.0, -2.0), np.array([3.0, 4.0], np.float32)
+        optimizer = optim.SGD([p], lr=0.1, momentum=0.9)
+        optimizer.state[p]["momentum_buffer"] = ol.from_numpy(memory[:])
+        for _ in range(3):
+            p.grad = ol.from_numpy(share(memory))
+            optimizer.step()
+        ends.append(p.tolist())
+    assert ends[0] == ends[1]
+
+
+def test_an_optimizer_that_has_stepped_is_given_up_at_once():
+    """Plans know the optimizer's parameters and state, not the optimizer: no circle waits for the garbage collector."""
+    p = leaf()
+    optimizer = optim.Adam([p])
+    p.grad = p.detach()
+    optimizer.step()
+    gone = weakref.ref(optimizer)
+    del optimizer
+    assert gone() is None
 
 
 def test_frozen_parameters_and_thawed_ones():

@@ -88,8 +88,10 @@ class Batch:
         self.tensors = [x for state in self.states for x in state.values() if isinstance(x, Tensor)]
         self.rests_on = self._objects(dict(zip(self.params, self.states, strict=True)))
         ours = [a for group in self.arrays.values() for a in group]
-        self.forms, self.ids = list(map(_form, self.arrays["p"])), frozenset(map(id, ours))
-        self.alone = flat and all(a.base is None for a in ours)  # no gradient that has memory of its own meets them
+        owners = [a if a.base is None else a.base for a in ours]
+        self.forms, self.ids = list(map(_form, self.arrays["p"])), frozenset(map(id, (*ours, *owners)))
+        # whose memory this is, is known: a gradient that has memory of its own meets none of it
+        self.alone = flat and all(type(x) is np.ndarray and x.base is None for x in owners)
         self.seen: list[weakref.ref] = []  # gradients; not kept alive, their memory is not ours
 
         self.fresh = True  # whether the run has not seen these gradients yet
