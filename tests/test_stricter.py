@@ -160,6 +160,16 @@ def rmsprop_variance(torch):
 
 
 @trial
+def half_precision_in_single(torch):
+    p = leaf(torch, dtype=torch.float16)
+    made = torch.optim.Adam([p], lr=0.125)
+    for _ in range(2):
+        p.grad = torch.full((2,), 1e-5, dtype=torch.float16)
+        made.step()
+    return abs(p[0].item() - 0.75) < 1e-3
+
+
+@trial
 def float64_stays_float64(torch):
     names = {"NAdam": ["mu_product"], "ASGD": ["eta", "mu"]}
     for name, keys in names.items():

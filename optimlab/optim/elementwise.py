@@ -12,7 +12,7 @@ import numpy as np
 
 from optimlab.autograd import enable_grad, no_grad
 from optimlab.checks import Check, Flag, MissingError, Number, Numbers
-from optimlab.dtype import float32, float64, get_default_dtype
+from optimlab.dtype import float16, float32, float64, get_default_dtype
 from optimlab.optim.engine import choice, commit
 from optimlab.optim.optimizer import Optimizer, ParamsT
 from optimlab.optim.plan import Plan
@@ -186,12 +186,12 @@ class Elementwise(Optimizer):
                 calls.append((state["step"]._array.fill, step))
                 given |= {"t": int(step)} if self.rule.takes_t else {}
             with enable_grad():
-                g = -p.grad if group.get("maximize") else p.grad
-                new = self.rule.function(p, g, **given, **options)
+                g = (-p.grad if group.get("maximize") else p.grad).to(self._state_dtype(p))
+                new = self.rule.function(p.to(g.dtype), g, **given, **options)
                 changed = {}
                 for letter, key in keys.items():
                     value = new[letter]
-                    dtype = state[key].dtype if letter in self.numbers else p.dtype
+                    dtype = state[key].dtype if letter in self.numbers else g.dtype
                     value = value.to(dtype) if isinstance(value, Tensor) else Tensor(value, dtype=dtype)
                     changed[key] = value.clone() if value is g or value is new["p"] else value
             calls += [(self.state.update, {p: state}), (state.update, changed)] if state or changed else []
@@ -221,6 +221,11 @@ class Elementwise(Optimizer):
         """torch's name for every letter of the state that is one number, the step t among them."""
         return {"t": "step", **self.numbers} if self.rule.counts_steps else self.numbers
 
+    @staticmethod
+    def _state_dtype(p: Tensor) -> Any:
+        """float32 for half precision, in which the mean of small squares is 0: torch's Adam makes -inf of a gradient of 1e-5."""
+        return float32 if p.dtype is float16 else p.dtype
+
     def _new_state(self, p: Tensor, initial: dict[str, Any]) -> dict[str, Any]:
         """The state before the first step."""
         state: dict[str, Any] = {"step": _number("step", 0.0, p)} if self.rule.counts_steps else {}
@@ -228,7 +233,9 @@ class Elementwise(Optimizer):
             if letter in self.numbers:
                 state[self.numbers[letter]] = _number(letter, value, p)
             elif value is not None:
-                state[self.letters[letter]] = Tensor._wrap(np.full_like(p._array, float(value)))
+                state[self.letters[letter]] = Tensor._wrap(
+                    np.full_like(p._array, float(value), self._state_dtype(p).numpy)
+                )
         return state
 
     def _check_state(self, whose: str, state: dict[str, Any], p: Tensor, initial: dict[str, Any]) -> None:
@@ -242,7 +249,7 @@ class Elementwise(Optimizer):
             if key not in state:
                 raise MissingError(f"the state {whose} has no {key!r}; {type(self).__name__} needs it: {list(state)}")
             if key in arrays:
-                self._check_tensor(f"{key} {whose}", value, p._array.shape, p.dtype)
+                self._check_tensor(f"{key} {whose}", value, p._array.shape, self._state_dtype(p))
             else:
                 self._check_tensor(f"{key} {whose}", value)
                 Number(low=0)(f"{key} {whose}", value)

@@ -73,8 +73,7 @@ class Run(Protocol):
 
 def make_run(name: str, tape: Tape, arrays: dict[str, list[np.ndarray]], flat: bool) -> Run:
     """Tie a tape to arrays, by letter one for each parameter; flat: whether all are C-contiguous, aligned and writeable."""
-    kernels = name == "numba" and flat and arrays["p"][0].dtype != np.float16  # which Numba does not know
-    return NumbaRun(tape, arrays) if kernels else NumPyRun(tape, arrays, flat)
+    return NumbaRun(tape, arrays) if name == "numba" and flat else NumPyRun(tape, arrays, flat)
 
 
 def eager(

@@ -357,15 +357,20 @@ class Optimizer:
         self.check_group(new)
         return new
 
+    @staticmethod
+    def _state_dtype(p: Tensor) -> Any:
+        """The dtype of the state that goes with a parameter."""
+        return p.dtype
+
     def _loaded_state(self, key: Any, values: Any, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
-        """A copy of one parameter's saved state; float tensors take on the parameter's dtype, all but ``step``."""
+        """A copy of one parameter's saved state; float tensors take on the dtype that goes with p, all but ``step``."""
         if not isinstance(values, dict):
             raise TypeError(f"state of parameter {key!r} must be a dict, not {type(values).__name__}")
 
         def copy(name: str, value: Any) -> Any:
             value = deepcopy(value)
             is_float = isinstance(value, Tensor) and value.is_floating_point()
-            return value.to(p.dtype) if is_float and name != "step" else value
+            return value.to(self._state_dtype(p)) if is_float and name != "step" else value
 
         return {name: copy(name, value) for name, value in values.items()}
 

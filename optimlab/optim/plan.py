@@ -76,10 +76,12 @@ class Batch:
         # which letters there are is the same for all; the others take the rule's first result up
         self.known = tuple(letter for letter in letters if self.states[0].get(keys[letter]) is not None)
         new_keys = [keys[letter] for letter in letters if letter not in self.known]
-        self.new = [{key: Tensor._wrap(np.empty_like(p._array)) for key in new_keys} for p in self.params if new_keys]
+        self.own = list(map(_array, self.params))
+        # half precision has too few bits to compute in: its squares vanish below 1e-4, and so does ε
+        self.half = optimizer._state_dtype(self.params[0]) is not self.params[0].dtype
+        self.arrays = {"p": [np.array(a, np.float32, order="C") for a in self.own] if self.half else self.own}
+        self.new = [{key: Tensor._wrap(np.empty_like(p)) for key in new_keys} for p in self.arrays["p"] if new_keys]
         found = [state | new for state, new in zip(self.states, self.new, strict=True)] if self.new else self.states
-
-        self.arrays = {"p": [p._array for p in self.params]}
         self.arrays |= {letter: [state[key]._array for state in found] for letter, key in keys.items()}
         self.numbers = {letter: [state[key]._array for state in found] for letter, key in optimizer._keys.items()}
         counted = (*keys.values(), *optimizer.numbers.values())
@@ -89,7 +91,7 @@ class Batch:
         self.rests_on = self._objects(dict(zip(self.params, self.states, strict=True)))
         ours = [a for group in self.arrays.values() for a in group]
         owners = [a if a.base is None else a.base for a in ours]
-        self.forms, self.ids = list(map(_form, self.arrays["p"])), frozenset(map(id, (*ours, *owners)))
+        self.forms, self.ids = list(map(_form, self.own)), frozenset(map(id, (*ours, *owners)))
         # whose memory this is, is known: a gradient that has memory of its own meets none of it
         self.alone = flat and all(type(x) is np.ndarray and x.base is None for x in owners)
         self.seen: list[weakref.ref] = []  # gradients; not kept alive, their memory is not ours
@@ -108,7 +110,7 @@ class Batch:
 
     def holds(self, states: dict) -> bool:
         """Whether parameters and state are still the ones that were checked."""
-        return not self.new and same(self._objects(states), self.rests_on) and all(map(_writeable, self.arrays["p"]))
+        return not self.new and same(self._objects(states), self.rests_on) and all(map(_writeable, self.own))
 
     def gradients(self) -> list[np.ndarray] | None:
         """The gradients, ready to be read while the other arrays are written; None where one is not as it was planned."""
@@ -116,6 +118,10 @@ class Batch:
             arrays = list(map(_grad_array, self.params))
         except AttributeError:  # None has no array: a gradient is missing
             return None
+        if self.half:
+            self.fresh = True
+            fits = all(isinstance(g, np.ndarray) for g in arrays) and list(map(_form, arrays)) == self.forms
+            return [np.array(g, np.float32, order="C") for g in arrays] if fits else None
         if not self.seen or not same(arrays, [seen() for seen in self.seen]):
             self.fresh, self.copied = True, []
             if not (self.alone and self._are_alone(arrays)):
@@ -174,11 +180,16 @@ class Batch:
                 if tape != before:  # the rule takes another branch than a step ago
                     run, self.fresh = make_run(engine, tape, self.arrays, self.flat), True
             self.way = tape, trace, run, scalars, constants, results  # all at once, whatever interrupts
+        if self.half:
+            for whole, own in zip(self.arrays["p"], self.own, strict=True):
+                whole[...] = own  # whoever wrote there since
         if engine == "eager":
             calls = eager(self.rule.function, self.arrays, ("p", *self.known), gradients, scalars, maximize)
         else:
             calls = run.calls(gradients, constants, self.fresh)
             self.fresh = False
+        if self.half:
+            calls += [(own.__setitem__, ..., whole) for own, whole in zip(self.own, self.arrays["p"], strict=True)]
         for letter, value in (numbers | results).items():
             calls.append((drain, map(np.ndarray.fill, self.numbers[letter], repeat(value))))
         versions = [version[0] + 1 for version in self.versions]
@@ -209,7 +220,9 @@ class Plan:
             if (state or self.initial) and optimizer.state.get(p) is not state:
                 self.new[p] = state
             tensors = [state.get(optimizer.letters[letter]) for letter in letters]
-            arrays = [p.grad._array, p._array, *(x._array for x in tensors if x is not None)]
+            half = optimizer._state_dtype(p) is not p.dtype
+            arrays = [] if half else [p.grad._array, p._array]
+            arrays += [x._array for x in tensors if x is not None]
             key = (
                 p._array.dtype,
                 tuple(x is None for x in tensors),

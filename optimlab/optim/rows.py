@@ -31,6 +31,7 @@ def by_rows(
     with np.errstate(all="ignore"):
         rows = p.grad._array.coalesce()  # type: ignore[union-attr]
         at, g = ((...,), rows.to_dense()) if whole else (tuple(rows.indices), rows.values)
+        g = g.astype(optimizer._state_dtype(p).numpy, copy=False)
 
     keys = {letter: optimizer.letters[letter] for letter in initial}
     tensors = {"p": p} | {letter: state[key] for letter, key in keys.items() if state.get(key) is not None}
