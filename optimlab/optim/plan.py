@@ -141,7 +141,7 @@ class Batch:
         """Whether these arrays lie flat in memory that is all theirs, and are like the parameters: asked without a loop."""
         return (
             set(map(type, arrays)) == {np.ndarray}
-            and set(map(_base, arrays)) == {None}
+            and same(list(map(_base, arrays)), [None] * len(arrays))
             and all(map(_carray, arrays))
             and list(map(_form, arrays)) == self.forms
             and self.ids.isdisjoint(map(id, arrays))
