@@ -3,11 +3,13 @@
 ``OPTIMLAB_EXAMPLES=5000 python -m pytest tests/properties`` is the long run; the ordinary one takes 200, the same each time.
 """
 
+import gc
 import os
 import sys
 from pathlib import Path
 
 import hypothesis
+import pytest
 
 FOLDERS = ("", "browser", "properties", "reliability", "../book")
 sys.path[:0] = [str(Path(__file__).parent / folder) for folder in FOLDERS]
@@ -17,3 +19,14 @@ hypothesis.settings.register_profile(
     "optimlab", max_examples=examples, derandomize=examples == 200, deadline=None, database=None
 )
 hypothesis.settings.load_profile("optimlab")
+
+
+@pytest.fixture
+def no_finalizers():
+    """For tests that interrupt at any instruction: the collector may run finalizers of others in between, and what is raised
+    in one goes nowhere.
+    """
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()

@@ -11,6 +11,8 @@ from optimlab import optim
 from optimlab.graph import _mode
 from optimlab.optim.engine import commit
 
+pytestmark = pytest.mark.usefixtures("no_finalizers")
+
 
 class Stop(Exception):
     """Raised where a test interrupts."""

@@ -460,6 +460,7 @@ def traced(run, stop_at):
 
 @pytest.mark.parametrize(("case", "epochs"), WHOLE, ids=lambda x: getattr(x, "name", ""))
 @pytest.mark.parametrize("what", ["step", "load", "build"])
+@pytest.mark.usefixtures("no_finalizers")
 def test_a_change_happens_whole_or_not_at_all(case, epochs, what):
     """Interrupted at any instruction of bytecode, a step, a load or the building of a schedule has happened or has not."""
     made = {}
