@@ -240,7 +240,7 @@ class Optimizer:
             raise TypeError(f"{name} must be a Tensor, not {type(value).__name__}")
         if shape is not None and (shape_of(value), value.dtype) != (shape, dtype):
             raise ValueError(
-                f"{name} is {shape_of(value)} {value.dtype}; it must be {shape} {dtype}, like its parameter"
+                f"{name} is {shape_of(value)} {value.dtype}; beside its parameter it must be {shape} {dtype}"
             )
         if not value._array.flags.writeable:
             raise ValueError(f"{name} is in memory that is read-only; put a copy there")

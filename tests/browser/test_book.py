@@ -1,9 +1,7 @@
 """The published book in a real browser: both editions, light and dark, wide and narrow, with and without a server."""
 
 import functools
-import os
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -14,8 +12,6 @@ from urllib.parse import unquote, urlparse
 
 import nbformat
 import pytest
-
-from jupyter import FLAGS
 
 ROOT = Path(__file__).parents[2]
 LANGUAGES = ("zh", "en")
@@ -58,21 +54,6 @@ def server(html):
     """The address of the book on this machine."""
     with serving(html, html / "404.html") as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    """Debian's chromium."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None and not os.environ.get("OPTIMLAB_ALL_TESTS"):
-        pytest.skip("no chromium on this machine: install Debian's package chromium to run the browser tests")
-    assert found, "OPTIMLAB_ALL_TESTS is set, and there is no chromium"
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=found, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @contextmanager

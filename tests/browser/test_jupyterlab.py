@@ -1,31 +1,21 @@
 """Lesson 00 in a real JupyterLab, in a real browser: what a learner does, on a machine without a network."""
 
-import os
 import re
-import shutil
 from urllib.parse import urlparse
 
 import pytest
 
-from jupyter import FLAGS, LIVE, NOTEBOOK, go_to, open_lesson, run_all, running_lab
+from jupyter import LIVE, NOTEBOOK, go_to, open_lesson, run_all, running_lab
 
 
 @pytest.fixture
-def page():
-    """A window of Debian's chromium, and the addresses it asks for as ``page.asked``."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None and not os.environ.get("OPTIMLAB_ALL_TESTS"):
-        pytest.skip("no chromium on this machine: install Debian's package chromium to run the browser tests")
-    assert found, "OPTIMLAB_ALL_TESTS is set, and there is no chromium"
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=found, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.asked = []
-        page.on("request", lambda request: page.asked.append(request.url))
-        yield page
-        browser.close()
+def page(chromium):
+    """A window, and the addresses it asks for as ``page.asked``."""
+    page = chromium.new_page(viewport={"width": 1280, "height": 900})
+    page.asked = []
+    page.on("request", lambda request: page.asked.append(request.url))
+    yield page
+    page.close()
 
 
 def test_lesson_00(page, tmp_path):
