@@ -139,6 +139,19 @@ def test_a_gradient_that_overlaps_its_parameter_is_read_first(engine, shift):
     assert results[0] == results[1]
 
 
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("engine", ["eager", "numpy", *COMPILERS])
+def test_a_gradient_that_is_another_parameter_is_read_first(engine, groups):
+    """x·y: the gradient of each is the other, as it was before the step."""
+    x, y = ol.tensor([2.0, 1.0], requires_grad=True), ol.tensor([4.0, 3.0], requires_grad=True)
+    optimizer = optim.SGD([{"params": [x]}, {"params": [y]}] if groups == 2 else [x, y], lr=0.5)
+    with using(engine):
+        for _ in range(2):
+            x.grad, y.grad = y.detach(), x.detach()[:]
+            optimizer.step()
+    assert (x.tolist(), y.tolist()) == ([-1.5, -1.75], [3.0, 2.75])
+
+
 def test_an_older_processor_gives_the_same_bits():
     """Without the wide registers of this one, in NumPy and in Numba."""
     environment = {**os.environ, "NPY_DISABLE_CPU_FEATURES": "X86_V4 X86_V3", "NUMBA_CPU_NAME": "generic"}

@@ -10,6 +10,7 @@ import pytest
 import optimlab as ol
 from optimlab import optim
 from optimlab.lab.bench import RULES
+from optimlab.optim.elementwise import Elementwise
 from optimlab.optim.scalars import Scalar, Trace
 from optimlab.optim.tape import follow, record
 
@@ -68,11 +69,83 @@ def test_a_complex_number_is_left_to_the_rule():
     assert not follow(root, *LETTERS, scalars()).renew(scalars(lr=2.0))
 
 
+def test_what_is_computed_where_the_rule_no_longer_comes_stops_nothing():
+    def root(p, g, m, s, *, lr, **_):
+        width = lr**0.5 if lr > 0 else 1.0  # of a negative number a complex one, which has no order
+        return {"p": p - g if width > 0.1 else p, "m": m, "s": s}
+
+    assert not follow(root, *LETTERS, scalars()).renew(scalars(lr=-1.0))
+
+
+def test_tuples_in_tuples_are_followed():
+    def nested(p, g, m, s, *, lr, pair, **_):
+        (a, b), c = pair
+        return {"p": p - (a + 10 * b + 100 * c + 1000 * lr) * g, "m": m, "s": s}
+
+    trace = follow(nested, *LETTERS, scalars(pair=((1.0, 2.0), 3.0)))
+    assert trace.renew(scalars(pair=((4.0, 5.0), 6.0), lr=7.0)) and trace.wanted()[0] == [7654.0]
+
+
+class Shrinking(optim.SGD):
+    """A rule with a number as state."""
+
+    numbers = {"s": "size"}
+
+    @classmethod
+    def initial(cls, group):
+        return {"s": 5.0}
+
+    @staticmethod
+    def rule(p, g, s, *, t, lr):
+        return {"p": p - lr * g, "s": (s - 2) ** 0.5}
+
+
+class Growing(Shrinking):
+    @staticmethod
+    def rule(p, g, s, *, t, lr):
+        return {"p": p - lr * g, "s": 10 ** (100 * t)}
+
+
+@pytest.mark.parametrize("engine", ["eager", "numpy", "auto"])
+@pytest.mark.parametrize("cls", [Shrinking, Growing])
+def test_a_number_that_is_none_leaves_all_as_it_was(cls, engine):
+    p = ol.zeros(2, requires_grad=True, dtype=ol.float64)
+    optimizer = cls([p], lr=0.1)
+    ol.set_engine(engine)
+    try:
+        for _ in range(5):
+            p.grad, before = ol.ones_like(p), (p.tolist(), [x.item() for x in optimizer.state.get(p, {}).values()])
+            optimizer.step()
+    except (TypeError, OverflowError):
+        assert before == (p.tolist(), [x.item() for x in optimizer.state[p].values()])
+    else:
+        raise AssertionError("no error")
+    finally:
+        ol.set_engine("auto")
+
+
+def test_an_option_that_is_changed_in_place_is_read_anew():
+    class Listed(Elementwise):
+        def __init__(self, params, factors):
+            super().__init__(params, locals())
+
+        @staticmethod
+        def rule(p, g, *, factors):
+            return {"p": p - factors[0] * g}
+
+    p, factors = ol.zeros(1, requires_grad=True), [1.0]
+    optimizer = Listed([p], factors)
+    for factors[0] in (1.0, 2.0, 4.0):
+        p.grad = ol.ones(1)
+        optimizer.step()
+    assert p.item() == -7
+
+
 CANNOT = {
     "exp": lambda t: math.exp(-t),
     "int": lambda t: int(t / 2),
     "round": lambda t: round(t / 2),
-    "type": lambda t: 0.5 if isinstance(t, int) else 0.7,
+    "isinstance": lambda t: 0.5 if isinstance(t, int) and t > 2 else 0.7,  # the same for a Scalar at first
     "set": lambda t: 0.5 if t in {3} else 0.7,
     "range": lambda t: sum(1 for _ in range(t)),
     "print": lambda t: len(f"{t}"),
@@ -91,6 +164,12 @@ def test_what_cannot_be_followed_runs_at_every_step(name):
         def rule(p, g, *, t, lr):
             return {"p": p - CANNOT[name](t) * g}
 
+    class Asking(optim.SGD):
+        @staticmethod
+        def rule(p, g, *, t, lr):
+            return {"p": p - (0.5 if type(t) is int and t > 5 else 0.7) * g}
+
+    assert follow(Asking.rule.function, ("p",), ("p", "g"), (), {"t": 3, "lr": 0.1}) is None
     assert follow(Odd.rule.function, ("p",), ("p", "g"), (), {"t": 3, "lr": 0.1}) is None
     p = ol.zeros(1, requires_grad=True, dtype=ol.float64)
     p.grad = ol.ones(1, dtype=ol.float64)
@@ -122,7 +201,7 @@ def test_the_rules_here_are_followed(name, monkeypatch):
 def test_a_scalar_does_what_its_number_does():
     functions = [getattr(operator, x) for x in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow")]
     functions += [getattr(operator, x) for x in ("gt", "ge", "lt", "le", "eq", "ne")]
-    numbers = (3, -2.5, 0.0, -0.0, 1, 7, float("inf"))
+    numbers = (3, -2.5, 0.0, -0.0, 1, 7, float("inf"), True)
     for function, a, b in product(functions, numbers, numbers):
         try:
             wanted = function(a, b)
@@ -130,6 +209,8 @@ def test_a_scalar_does_what_its_number_does():
             wanted = type(error)
         trace = Trace({"a": a, "b": b})
         x, y = trace.given.values()
+        if type(x) is bool and type(y) is bool:  # neither of them is a Scalar
+            continue
         for left, right in ((x, y), (x, b), (a, y)):
             if isinstance(wanted, type):
                 with pytest.raises(wanted):

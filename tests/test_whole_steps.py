@@ -192,6 +192,28 @@ def test_after_an_interruption_it_goes_on_as_if_nothing_had_been(name, options):
     assert point > 500
 
 
+@pytest.mark.parametrize("change", [{"lr": 0.5}, {"maximize": True}], ids=str)
+def test_an_option_is_not_lost_where_the_step_after_its_change_is_interrupted(change):
+    def changed():
+        problem = Problem("SGD", {"lr": 0.1, "momentum": 0.9})
+        for _ in range(2):
+            problem.prepare()
+            problem.step()
+        problem.prepare()
+        problem.optimizer.param_groups[0].update(change)
+        return problem
+
+    calm, point = changed(), 0
+    start = calm.numbers()
+    calm.step()
+    while interrupted(problem := changed(), point):
+        if problem.numbers() == start:
+            problem.step()
+        assert problem.numbers() == calm.numbers(), point
+        point += 1
+    assert point > 500
+
+
 @pytest.mark.parametrize(("name", "options"), CASES, ids=names)
 def test_under_signals(name, options):
     """An alarm at odd times: each step has happened whole or not at all, and the run ends where an undisturbed one does."""

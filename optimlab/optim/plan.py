@@ -10,6 +10,7 @@ import math
 import operator
 import weakref
 from collections.abc import Collection
+from copy import deepcopy
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
@@ -40,10 +41,12 @@ def same(objects: Collection, others: Collection) -> bool:
 
 
 def plain(option: Any) -> Any:
-    """An option as the rule takes it: Python numbers, also where the group holds tensors."""
+    """An option as the rule takes it: Python numbers, also where the group holds tensors; a copy of what could change."""
     if isinstance(option, tuple):
         return tuple(map(plain, option))
-    return option.item() if isinstance(option, Tensor) else option
+    if isinstance(option, Tensor):
+        return option.item()
+    return option if _fixed(option) else deepcopy(option)
 
 
 def _fixed(option: Any) -> bool:
@@ -89,18 +92,21 @@ class Batch:
         self.versions += [state[key]._version for state in found for key in counted]
         self.tensors = [x for state in self.states for x in state.values() if isinstance(x, Tensor)]
         self.rests_on = self._objects(dict(zip(self.params, self.states, strict=True)))
-        ours = [a for group in self.arrays.values() for a in group]
-        owners = [a if a.base is None else a.base for a in ours]
-        self.forms, self.ids = list(map(_form, self.own)), frozenset(map(id, (*ours, *owners)))
-        # whose memory this is, is known: a gradient that has memory of its own meets none of it
-        self.alone = flat and all(type(x) is np.ndarray and x.base is None for x in owners)
+        self.forms = list(map(_form, self.own))
         self.seen: list[weakref.ref] = []  # gradients; not kept alive, their memory is not ours
 
         self.fresh = True  # whether the run has not seen these gradients yet
 
-        self.copied: list[int] = []
+        self.copied: list[int] = []  # which of them lie in memory that a step writes
         # how the last step was computed: the tape, the trace, what runs it, its scalars, constants and new numbers
         self.way: tuple[Tape | None, Trace | None, Any, Any, Any, Any] = (None,) * 6
+
+    def beware(self, ours: list[np.ndarray]) -> None:
+        """Say which arrays a step writes: a gradient that shares memory with one of them is copied beforehand."""
+        owners = [a if a.base is None else a.base for a in ours]
+        self.ours, self.ids = ours, frozenset(map(id, (*ours, *owners)))
+        # whose memory this is, is known: a gradient that has memory of its own meets none of it
+        self.alone = all(type(x) is np.ndarray and x.base is None for x in owners)
 
     def _objects(self, states: dict) -> list:
         """What all this rests on: the arrays of the parameters, their state in the optimizer, and all that is in it."""
@@ -123,14 +129,16 @@ class Batch:
             fits = all(isinstance(g, np.ndarray) for g in arrays) and list(map(_form, arrays)) == self.forms
             return [np.array(g, np.float32, order="C") for g in arrays] if fits else None
         if not self.seen or not same(arrays, [seen() for seen in self.seen]):
-            self.fresh, self.copied = True, []
-            if not (self.alone and self._are_alone(arrays)):
+            self.fresh, self.seen, self.copied = True, [], []
+            if not (self.flat and self.alone and self._are_alone(arrays)):
                 for i, (g, p, *others) in enumerate(zip(arrays, *self.arrays.values(), strict=True)):
                     if not isinstance(g, np.ndarray) or _form(g) != _form(p):
                         return None
                     if all(map(is_flat, (g, p, *others))) is not self.flat:
                         return None
-                    if any(overlap(g, other) for other in (p, *others)):
+                    owner = g if g.base is None else g.base
+                    known = self.alone and type(owner) is np.ndarray and owner.base is None
+                    if not (known and id(owner) not in self.ids) and any(overlap(g, x) for x in self.ours):
                         self.copied.append(i)
             self.seen = list(map(weakref.ref, arrays))
         for i in self.copied:
@@ -191,7 +199,8 @@ class Batch:
         if self.half:
             calls += [(own.__setitem__, ..., whole) for own, whole in zip(self.own, self.arrays["p"], strict=True)]
         for letter, value in (numbers | results).items():
-            calls.append((drain, map(np.ndarray.fill, self.numbers[letter], repeat(value))))
+            number = float(value)  # here an integer that is too large may still raise
+            calls.append((drain, map(np.ndarray.fill, self.numbers[letter], repeat(number))))
         versions = [version[0] + 1 for version in self.versions]
         calls.append((drain, map(operator.setitem, self.versions, repeat(0), versions)))
         return calls + [(state.update, new) for state, new in zip(self.states, self.new, strict=False)]
@@ -200,9 +209,16 @@ class Batch:
 class Plan:
     """The batches of one group, and what they rest on. 一个参数组的计划。"""
 
+    names: list[str]  # the group's keys and values when its options were read last
+    values: list[Any]
+    options: dict[str, Any]  # as the rule takes them
+    fixed: bool  # whether no option can change without being another object
+    initial: dict[str, Any]
+    maximize: bool
+
     def __init__(self, optimizer: "Elementwise", group: dict[str, Any], engine: str) -> None:
         self.group, self.engine, self.scratch = group, engine, scratch()
-        self._read_options(optimizer)
+        self.__dict__.update(self._read_options(optimizer))
         self.params = list(group["params"])
         members: dict[tuple, list[tuple[Tensor, dict]]] = {}
         self.idle: list[Tensor] = []
@@ -231,15 +247,22 @@ class Plan:
             )
             members.setdefault(key, []).append((p, state))
         self.batches = [Batch(optimizer, pairs, letters, flat=key[-1]) for key, pairs in members.items()]
+        arrays = [*chain.from_iterable(chain.from_iterable(batch.arrays.values()) for batch in self.batches)]
+        for batch in self.batches:
+            batch.beware([*arrays, *map(_array, optimizer._parameters())])
 
-    def _read_options(self, optimizer: "Elementwise") -> None:
-        """Check the group's options, and take them down."""
+    def _read_options(self, optimizer: "Elementwise") -> dict[str, Any]:
+        """Check the group's options; what the plan takes down of them, by attribute."""
         group = self.group
         optimizer._check_complete(group, optimizer.rule.hyper)
-        self.names, self.values = list(group), list(group.values())
-        self.options = {name: plain(group[name]) for name in optimizer.rule.hyper}
-        self.fixed = all(_fixed(group[name]) for name in group if name != "params")
-        self.initial, self.maximize = optimizer.initial(group), bool(group.get("maximize"))
+        return {
+            "names": list(group),
+            "values": list(group.values()),
+            "options": {name: plain(group[name]) for name in optimizer.rule.hyper},
+            "fixed": all(_fixed(group[name]) for name in group if name != "params"),
+            "initial": optimizer.initial(group),
+            "maximize": bool(group.get("maximize")),
+        }
 
     def holds(self, optimizer: "Elementwise", group: dict[str, Any], engine: str) -> bool:
         """Whether all that was planned is still so; reads changed options, and raises where they are wrong."""
@@ -247,10 +270,10 @@ class Plan:
             return False
         values = list(group.values())
         if not (self.fixed and list(group) == self.names and same(values, self.values)):
-            before = [*self.initial, self.maximize]
-            self._read_options(optimizer)
-            if [*self.initial, self.maximize] != before:
+            found = self._read_options(optimizer)
+            if [*found["initial"], found["maximize"]] != [*self.initial, self.maximize]:
                 return False
+            self.__dict__.update(found)  # all at once, whatever interrupts
         states = optimizer.state
         if not (
             same(self.params, group["params"])

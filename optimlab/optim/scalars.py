@@ -9,7 +9,7 @@ it comes out otherwise, the rule itself has to be run again.
 """
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 
@@ -18,6 +18,10 @@ class Scalar:
 
     __slots__ = ("place", "trace")
     __hash__ = None  # type: ignore[assignment]
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        raise TypeError("isinstance has another answer for what stands for a number")
 
     def __init__(self, trace: "Trace", place: int) -> None:
         self.trace, self.place = trace, place
@@ -32,9 +36,12 @@ class Scalar:
         raise TypeError("what is printed changes with every step")
 
 
+NUMBERS = (Scalar, float, int, bool)  # what a Scalar may meet
+
+
 def _arithmetic(function: Callable, reflected: bool) -> Callable:
     def method(self: Scalar, other: Any) -> Any:
-        if type(other) not in (Scalar, float, int):
+        if type(other) not in NUMBERS:
             return NotImplemented
         place = self.trace.perform(function, *((other, self) if reflected else (self, other)))
         return Scalar(self.trace, place)
@@ -44,7 +51,7 @@ def _arithmetic(function: Callable, reflected: bool) -> Callable:
 
 def _comparison(function: Callable) -> Callable:
     def method(self: Scalar, other: Any) -> bool:
-        if type(other) not in (Scalar, float, int):
+        if type(other) not in NUMBERS:
             return NotImplemented
         trace = self.trace
         trace.looks.append(trace.perform(function, self, other))
@@ -60,9 +67,9 @@ for _name in ("gt", "ge", "lt", "le", "eq", "ne"):
     setattr(Scalar, f"__{_name}__", _comparison(getattr(operator, _name)))
 
 
-def _flat(scalars: dict[str, Any]) -> list[Any]:
+def _flat(values: Iterable) -> list[Any]:
     """All values in a row, also those in tuples such as betas."""
-    return [x for value in scalars.values() for x in (value if type(value) is tuple else (value,))]
+    return [x for value in values for x in (_flat(value) if type(value) is tuple else (value,))]
 
 
 class Trace:
@@ -72,7 +79,7 @@ class Trace:
     """
 
     def __init__(self, scalars: dict[str, Any]) -> None:
-        self.slots = _flat(scalars)  # a place for every number: the given ones first
+        self.slots = _flat(scalars.values())  # a place for every number: the given ones first
         self.steps: list[tuple[Callable, int, int, int]] = []  # function, places of its operands and of its value
         self.looks: list[int] = []  # the places of outcomes that the rule has seen
         self.types = list(map(type, self.slots))
@@ -113,15 +120,14 @@ class Trace:
 
     def renew(self, scalars: dict[str, Any]) -> bool:
         """Compute all anew; False where the rule could do something else with these scalars."""
-        slots, values = self.slots, _flat(scalars)
+        slots, values = self.slots, _flat(scalars.values())
         if list(map(type, values)) != self.types or [values[i] for i in self.fixed] != [slots[i] for i in self.fixed]:
             return False
         slots[: len(values)] = values
         try:
             for function, i, j, out in self.steps:
                 slots[out] = function(slots[i], slots[j])
-        except ArithmeticError:  # the rule, when it is run, will not come here, or raise it itself
+        except (ArithmeticError, TypeError):  # the rule, when it is run, will not come here, or raise it itself
             return False
-        return [slots[i] for i in self.looks] == self.outcomes and complex not in [
-            type(slots[i]) for i in self.constants
-        ]
+        wanted = [*self.constants, *self.results.values()]
+        return [slots[i] for i in self.looks] == self.outcomes and complex not in [type(slots[i]) for i in wanted]

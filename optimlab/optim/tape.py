@@ -213,11 +213,14 @@ def follow(
     maximize: bool = False,
 ) -> Trace | None:
     """The trace of what `record` with the same arguments does to scalars; None where a rule cannot be followed."""
+    code = getattr(rule, "__code__", None)
+    if code is None or "type" in code.co_names:  # type() would find Scalars, not numbers
+        return None
     trace = Trace(scalars)
     try:
         tape, constants, results = record(rule, letters, known, numbers, trace.given, maximize)
     except Exception:  # whatever Scalars cannot do; with numbers the same rule has just run without an error
         return None
     trace.finish(constants, results)
-    # a rule that asks for a type, say, takes another way with Scalars
+    # a rule that asks whether two numbers are one object, say, takes another way with Scalars
     return trace if (tape, *trace.wanted()) == record(rule, letters, known, numbers, scalars, maximize) else None
