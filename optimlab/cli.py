@@ -297,7 +297,7 @@ def check(options: argparse.Namespace) -> int:
             tqdm.write(f"✗ {file.name} {line}")
         unrun = sum(cell.cell_type == "code" and cell.execution_count is None for cell in _read(file).cells)
         if unrun:  # nbval passes what was never run
-            tqdm.write(f"✗ {file.name}: {unrun} 个单元格没有运行过 · cells were never run")
+            tqdm.write(f"✗ {file.name}: {unrun} 个单元格没有运行过 · {unrun} cells never run")
         bad += bool(cells.failed or cells.errors or unrun or not cells.passed)
         tqdm.write(
             f"{'✗' if cells.failed or cells.errors or unrun else '✓'} {file.name}: {cells.passed} ✓, {len(cells.failed)} ✗"

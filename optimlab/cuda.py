@@ -7,7 +7,7 @@ from optimlab.random import Generator
 
 
 def is_available() -> bool:
-    """False: optimlab computes on the CPU. 没有 GPU。"""
+    """False: optimlab computes on the CPU. 只用 CPU 计算。"""
     return False
 
 

@@ -4,7 +4,7 @@ enabled, benchmark, deterministic, allow_tf32 = False, False, False, False
 
 
 def is_available() -> bool:
-    """False: optimlab computes on the CPU. 没有 cuDNN。"""
+    """False: optimlab computes on the CPU. 只用 CPU 计算。"""
     return False
 
 

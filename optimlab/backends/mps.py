@@ -2,10 +2,10 @@
 
 
 def is_available() -> bool:
-    """False: optimlab computes on the CPU. 没有 Apple GPU。"""
+    """False: optimlab computes on the CPU. 只用 CPU 计算。"""
     return False
 
 
 def is_built() -> bool:
-    """False: optimlab computes on the CPU. 没有 Apple GPU。"""
+    """False: optimlab computes on the CPU. 只用 CPU 计算。"""
     return False

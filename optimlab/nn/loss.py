@@ -75,7 +75,7 @@ def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
 
 
 def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0) -> Tensor:
-    """d²/2 where d = \\|input - target\\| is below delta, and the tangent there, delta · (d - delta/2), above. 胡贝尔损失。"""
+    """d²/2 where d = \\|input - target\\| is below delta, and the tangent there, delta · (d - delta/2), above. Huber 损失。"""
     a, b = _pair(input, target, reduction)
     delta = _POSITIVE("delta", delta)
     e = a - b
@@ -261,7 +261,7 @@ class SmoothL1Loss(_Loss):
 
 
 class HuberLoss(_Loss):
-    """Half the square near 0, linear from delta on, with slope delta. 胡贝尔损失。"""
+    """Half the square near 0, linear from delta on, with slope delta. Huber 损失。"""
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction)

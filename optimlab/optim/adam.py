@@ -12,7 +12,7 @@ from optimlab.tensor import Tensor
 
 class Adam(Elementwise):
     """Divide a running mean of the gradient by the root of a running mean of its square.
-    用梯度平方的滑动平均的平方根，去除梯度的滑动平均。
+    步长是梯度的滑动平均，除以梯度平方的滑动平均的平方根。
 
     Update (with weight decay):
 
@@ -334,7 +334,7 @@ class NAdam(Elementwise):
 
 class RAdam(Elementwise):
     """Adam that waits for its denominator: while few squares have been seen, it steps with the mean alone.
-    会等待分母的 Adam：梯度平方还没看够时，只用均值来走。
+    等分母可靠了才用它的 Adam：看过的梯度平方还太少时，只用均值来走。
 
     Update (once ρ_t > 5):
 

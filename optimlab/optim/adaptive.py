@@ -11,7 +11,7 @@ from optimlab.optim.optimizer import ParamsT
 
 class Adagrad(Elementwise):
     """Divide the gradient by the root of the sum of all its squares so far: rare features keep long steps.
-    用至今梯度平方和的平方根去除梯度：少见的特征能保持较大的步长。
+    梯度除以至今梯度平方和的平方根：少见的特征能保持较大的步长。
 
     Update:
 
@@ -102,7 +102,7 @@ class Adagrad(Elementwise):
 
 class Adadelta(Elementwise):
     """Multiply the gradient by the ratio of two running sizes, that of the steps and that of the gradients: units agree.
-    用“步长的滑动均方根 ÷ 梯度的滑动均方根”去乘梯度：两边单位一致，无须学习率。
+    梯度乘以步长与梯度两者滑动均方根之比：更新量与参数单位一致。
 
     Update:
 
@@ -171,7 +171,7 @@ class Adadelta(Elementwise):
 
 
 class RMSprop(Elementwise):
-    """Divide the gradient by its running root mean square. 用梯度的滑动均方根去除梯度。
+    """Divide the gradient by its running root mean square. 梯度除以它的滑动均方根。
 
     Update (centered, with momentum):
 

@@ -151,7 +151,7 @@ class LinearLR(LRScheduler):
 
     lr(t) = lr(0) · (start + (end - start) · min(t, total_iters) / total_iters). start_factor: > 0 and <= 1. end_factor: 0 to
     1. total_iters: epochs, an integer >= 0; with 0 it stays at start_factor, as in torch. The table in torch's docstring is
-    late by an epoch: epoch 0 has lr · start_factor.
+    early by an epoch: epoch 0 has lr · start_factor.
 
     >>> from optimlab import optim, tensor
     >>> opt = optim.SGD([tensor([1.0], requires_grad=True)], lr=0.4)
@@ -232,7 +232,7 @@ class PolynomialLR(LRScheduler):
     """Lower the learning rate to zero over total_iters epochs, along a power of what is left. 学习率按多项式衰减到零。
 
     lr(t) = lr(0) · (1 - min(t, total_iters) / total_iters)^power. total_iters: epochs, an integer >= 0; with 0 nothing
-    changes, as in torch. power: >= 0; 1 is a line. The table in torch's docstring is late by an epoch.
+    changes, as in torch. power: >= 0; 1 is a line. The table in torch's docstring is early by an epoch.
 
     >>> from optimlab import optim, tensor
     >>> opt = optim.SGD([tensor([1.0], requires_grad=True)], lr=0.4)
