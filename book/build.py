@@ -168,9 +168,8 @@ def front(lang: str, executed: dict[str, Any], drawn: bytes, player: str, figure
     """The front page: its text, the picture, a player and the list of lessons."""
     text = (HERE / f"index.{lang}.md").read_text(encoding="utf-8")
     lessons = "\n".join(f"- [**{name[:2]}** {title(nb, lang)}]({name}.ipynb)" for name, nb in executed.items())
-    hero = figure(drawn, getattr(picture.ALT, lang), figures).replace(' loading="lazy"', "")
     parts = {
-        "picture": hero,
+        "picture": picture.named(stored(drawn, figures), lang),
         "lessons": f":::{{container}} book-lessons\n{lessons}\n:::",
         "player": as_files(keep(player, lang), figures),
     }
@@ -350,7 +349,7 @@ def make(out: Path) -> None:
     html = out / "html"
     html.mkdir()
     figures, executed = html / "figures", execute_all(cli.lessons())
-    drawn, player = picture.draw(), explorers.plane().player()
+    drawn, player = picture.draw(names=False), explorers.plane().player()
     running: dict[str, subprocess.Popen[str]] = {}
     try:
         for lang in LANGUAGES:

@@ -3,6 +3,7 @@
 import re
 import tomllib
 from pathlib import Path
+from xml.etree import ElementTree
 
 import nbformat
 import pytest
@@ -10,6 +11,7 @@ import yaml
 from docutils import nodes
 
 import build
+import picture
 import reference
 import searching
 from optimlab import optim
@@ -234,3 +236,12 @@ def test_stricter_page(tmp_path, monkeypatch):
     assert "| 照样接受 |\n" in build.stricter("zh") and "accepts" in build.stricter("en")
     assert "| `SGD([leaf()], lr=nan)` | ValueError | 照常运行 |" in build.stricter("zh")
     assert "### Hyper-parameters" in build.stricter("en") and "| ValueError | runs |" in build.stricter("en")
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_the_names_in_the_front_picture_are_in_the_language_of_the_page(lang):
+    shown = picture.named("valley.png", lang)
+    ElementTree.fromstring(shown)
+    names = re.findall(r"<text [^>]*>([^<]*)</text>", shown)
+    assert names == [getattr(name, lang) for name in picture.RUNNERS]
+    assert bool(CHINESE.search(shown)) == (lang == "zh") and getattr(picture.ALT, lang) in shown
