@@ -15,7 +15,7 @@ GAMMA = Number(low=0)
 
 
 class StepLR(LRScheduler):
-    """Multiply the learning rate by gamma every step_size epochs. 每隔 step_size 轮，学习率乘以 gamma。
+    """Multiply the learning rate by gamma every step_size epochs. 每过 step_size 轮，学习率乘以 gamma。
 
     lr(t) = lr(0) · gamma^⌊t / step_size⌋. step_size: epochs, an integer >= 1. gamma: >= 0. Raises TypeError or ValueError
     otherwise; torch divides by zero at the first step where step_size is 0.
@@ -104,7 +104,7 @@ class MultiStepLR(LRScheduler):
 
 
 class ConstantLR(LRScheduler):
-    """Multiply the learning rate by factor until epoch total_iters. 前 total_iters 轮把学习率乘以 factor。
+    """Multiply the learning rate by factor until epoch total_iters. 前 total_iters 轮，学习率是原来的 factor 倍。
 
     lr(t) = lr(0) · factor for t < total_iters, then lr(0). factor: > 0 and <= 1; torch accepts 0 and divides by it at the
     end. total_iters: epochs, an integer >= 0; with 0 the factor stays for ever, as in torch.
