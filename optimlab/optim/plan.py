@@ -101,10 +101,12 @@ class Batch:
         # how the last step was computed: the tape, the trace, what runs it, its scalars, constants and new numbers
         self.way: tuple[Tape | None, Trace | None, Any, Any, Any, Any] = (None,) * 6
 
-    def beware(self, ours: list[np.ndarray]) -> None:
-        """Say which arrays a step writes: a gradient that shares memory with one of them is copied beforehand."""
+    def beware(self, arrays: list[np.ndarray], params: list[Tensor]) -> None:
+        """Say what a step writes, here and in other groups: gradients that share memory with it are copied beforehand."""
+        self.written = arrays, params
+        ours = [*arrays, *map(_array, params)]
         owners = [a if a.base is None else a.base for a in ours]
-        self.ours, self.ids = ours, frozenset(map(id, (*ours, *owners)))
+        self.ids = frozenset(map(id, (*ours, *owners)))
         # whose memory this is, is known: a gradient that has memory of its own meets none of it
         self.alone = all(type(x) is np.ndarray and x.base is None for x in owners)
 
@@ -138,12 +140,17 @@ class Batch:
                         return None
                     owner = g if g.base is None else g.base
                     known = self.alone and type(owner) is np.ndarray and owner.base is None
-                    if not (known and id(owner) not in self.ids) and any(overlap(g, x) for x in self.ours):
+                    if not (known and id(owner) not in self.ids) and self._is_written(g):
                         self.copied.append(i)
             self.seen = list(map(weakref.ref, arrays))
         for i in self.copied:
             arrays[i], self.fresh = arrays[i].copy(), True
         return arrays
+
+    def _is_written(self, gradient: np.ndarray) -> bool:
+        """Whether a gradient shares memory with anything that a step writes."""
+        arrays, params = self.written
+        return any(overlap(gradient, a) for a in chain(arrays, map(_array, params)))
 
     def _are_alone(self, arrays: list) -> bool:
         """Whether these arrays lie flat in memory that is all theirs, and are like the parameters: asked without a loop."""
@@ -248,8 +255,9 @@ class Plan:
             members.setdefault(key, []).append((p, state))
         self.batches = [Batch(optimizer, pairs, letters, flat=key[-1]) for key, pairs in members.items()]
         arrays = [*chain.from_iterable(chain.from_iterable(batch.arrays.values()) for batch in self.batches)]
+        others = list(optimizer._parameters())
         for batch in self.batches:
-            batch.beware([*arrays, *map(_array, optimizer._parameters())])
+            batch.beware(arrays, others)
 
     def _read_options(self, optimizer: "Elementwise") -> dict[str, Any]:
         """Check the group's options; what the plan takes down of them, by attribute."""

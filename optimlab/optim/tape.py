@@ -45,7 +45,7 @@ def refused(what: str) -> TypeError:
 
 
 class _Recorder:
-    """Collects operations and constants while a rule runs. It runs at every step that has new scalars, so it is quick."""
+    """Collects operations and constants while a rule runs. A rule that is not followed runs at every step, so it is quick."""
 
     def __init__(self, inputs: int) -> None:
         self.next, self.operations, self.constants = inputs, list[tuple](), list[float]()
