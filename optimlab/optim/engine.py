@@ -92,6 +92,8 @@ def eager(
     for i, gradient in enumerate(gradients):
         # NumPy's 0-d arrays turn into scalars, whose powers are rounded in another way
         olds = {letter: np.atleast_1d(group[i]) for letter, group in arrays.items()}
+        if not all(old.flags.writeable for old in olds.values()):
+            raise ValueError("a parameter or its state is in memory that is read-only; put a copy there")
         g = np.atleast_1d(gradient)
         with np.errstate(all="ignore"):
             new = rule(g=-g if maximize else g, **{x: old for x, old in olds.items() if x in known}, **scalars)

@@ -86,7 +86,8 @@ class Batch:
         self.new = [{key: Tensor._wrap(np.empty_like(p)) for key in new_keys} for p in self.arrays["p"] if new_keys]
         found = [state | new for state, new in zip(self.states, self.new, strict=True)] if self.new else self.states
         self.arrays |= {letter: [state[key]._array for state in found] for letter, key in keys.items()}
-        self.numbers = {letter: [state[key]._array for state in found] for letter, key in optimizer._keys.items()}
+        # views stay writeable, whatever is done to their arrays: to fill one is the end of a step, too late for an error
+        self.numbers = {letter: [state[key]._array[...] for state in found] for letter, key in optimizer._keys.items()}
         counted = (*keys.values(), *optimizer.numbers.values())
         self.versions = [p._version for p in self.params]
         self.versions += [state[key]._version for state in found for key in counted]
