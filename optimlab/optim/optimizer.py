@@ -239,7 +239,7 @@ class Optimizer:
         if not isinstance(value, Tensor):
             raise TypeError(f"{name} must be a Tensor, not {type(value).__name__}")
         if shape is not None and (shape_of(value), value.dtype) != (shape, dtype):
-            raise ValueError(f"{name} is {shape_of(value)} {value.dtype}; its parameter needs {shape} {dtype}")
+            raise ValueError(f"{name} is {shape_of(value)} {value.dtype}; here it must be {shape} {dtype}")
         if not value._array.flags.writeable:
             raise ValueError(f"{name} is in memory that is read-only; put a copy there")
 
