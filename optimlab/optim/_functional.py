@@ -96,12 +96,7 @@ PAIRS = {  # options that are two arguments here
     "step_sizes": ("step_size_min", "step_size_max"),
     "eps": ("eps1", "eps2"),
 }
-NONE = (
-    "foreach",
-    "fused",
-    "grad_scale",
-    "found_inf",
-)  # None unless given; other arguments that may be left out are False
+NONE = ("foreach", "fused", "grad_scale", "found_inf")  # unless given; other arguments that may be left out are False
 
 
 def form(name: str) -> Callable[..., None]:

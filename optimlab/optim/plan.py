@@ -11,6 +11,7 @@ import operator
 import weakref
 from collections.abc import Collection
 from copy import deepcopy
+from functools import partial
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
@@ -189,10 +190,11 @@ class Batch:
             if trace is not None and trace.renew(scalars):
                 constants, results = trace.wanted()
             else:
-                what = (self.rule.function, letters, ("p", "g", *self.known), counted, scalars, maximize)
-                before, (tape, constants, results) = tape, record(*what)
+                known = ("p", "g", *self.known)
+                recorded = partial(record, self.rule.function, letters, known, counted, maximize=maximize)
+                before, (tape, constants, results) = tape, recorded(scalars=scalars)
                 if before is None or trace is not None:  # otherwise it is known that this rule cannot be followed
-                    trace = follow(*what)
+                    trace = follow(recorded, scalars)
                 if tape != before:  # the rule takes another branch than a step ago
                     run, self.fresh = make_run(engine, tape, self.arrays, self.flat), True
             self.way = tape, trace, run, scalars, constants, results  # all at once, whatever interrupts

@@ -10,7 +10,10 @@ from typing import Any, NamedTuple
 
 from optimlab.optim.tape import COMPARISONS, Tape
 
-BLOCK = 1 << 18  # elements
+# Elements. To begin a pass costs some 3 µs at this size, so fewer are better, although they outgrow the second cache: 11
+# million float32 in 62 arrays, torch's loop ÷ ours, at 64 k, 128 k, 256 k: SGD with momentum 0.87, 0.88, 1.00; Adagrad
+# 0.82, 0.87, 0.98.
+BLOCK = 1 << 18
 SCRATCH = 1 << 20  # bytes for what lies between two operations
 KEYWORDS = ("maximum", "minimum")  # NumPy takes no third positional argument here
 

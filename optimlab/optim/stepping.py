@@ -131,9 +131,8 @@ def watched(optimizer: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple,
     return (args[0], lambda: look(closure()), *args[2:]), kwargs
 
 
-LOOK_EVERY = (
-    256  # steps; with Numba's Adam a look costs, shared among them, 0.1 % of 8.4 million elements, 1.6 % of 100 x 1,000
-)
+# Steps. With Numba's Adam a look costs, shared among them, 0.1 % of 8.4 million elements, 1.6 % of 100 x 1,000.
+LOOK_EVERY = 256
 
 
 def tell_overflow(optimizer: Any) -> None:

@@ -7,6 +7,7 @@ equal tape and new constants, and a rule that takes another branch gives another
 记录一条更新规则：用符号代替数组运行一次，得到它对每个元素所做运算的清单（tape），与标量常数分开。
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -204,23 +205,16 @@ def record(
     return Tape(known, tuple(recorder.operations), results), constants, {letter: new[letter] for letter in numbers}
 
 
-def follow(
-    rule: Callable[..., dict[str, Any]],
-    letters: tuple[str, ...],
-    known: tuple[str, ...],
-    numbers: tuple[str, ...],
-    scalars: dict[str, Any],
-    maximize: bool = False,
-) -> Trace | None:
-    """The trace of what `record` with the same arguments does to scalars; None where a rule cannot be followed."""
-    code = getattr(rule, "__code__", None)
+def follow(run: functools.partial, scalars: dict[str, Any]) -> Trace | None:
+    """The trace of what ``run``, `record` of a rule but for the scalars, does to them; None where the rule cannot be followed."""
+    code = getattr(run.args[0], "__code__", None)
     if code is None or "type" in code.co_names:  # type() would find Scalars, not numbers
         return None
     trace = Trace(scalars)
     try:
-        tape, constants, results = record(rule, letters, known, numbers, trace.given, maximize)
+        tape, constants, results = run(scalars=trace.given)
     except Exception:  # whatever Scalars cannot do; with numbers the same rule has just run without an error
         return None
     trace.finish(constants, results)
     # a rule that asks whether two numbers are one object, say, takes another way with Scalars
-    return trace if (tape, *trace.wanted()) == record(rule, letters, known, numbers, scalars, maximize) else None
+    return trace if (tape, *trace.wanted()) == run(scalars=scalars) else None
