@@ -3,6 +3,7 @@
 python tests/bits.py numpy numba       # prints a digest for every case, by engine
 """
 
+import contextlib
 import hashlib
 import json
 import sys
@@ -20,6 +21,17 @@ from oracle import as_given
 SIZES = (0, 1, 7, 97)
 LONG = (BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK + 7)
 STEPS = 7  # so that RAdam takes both of its branches
+
+
+@contextlib.contextmanager
+def using(engine):
+    """Optimizers run on this engine, for a while."""
+    before = get_engine()
+    ol.set_engine(engine)
+    try:
+        yield
+    finally:
+        ol.set_engine(before)
 
 
 def hard(draw, shape, dtype):
@@ -47,9 +59,7 @@ def elementwise():
 def run(engine, name, options, dtype, sizes=SIZES):
     """All parameters and state after some steps, as arrays; NaN of one kind."""
     draw = np.random.default_rng(3)
-    before = get_engine()
-    ol.set_engine(engine)
-    try:
+    with using(engine):
         ps = [ol.tensor(hard(draw, size, dtype), requires_grad=True) for size in sizes]
         ps.append(ol.from_numpy(np.asfortranarray(hard(draw, (5, 4), dtype))).requires_grad_())
         options = as_given(ol, options)
@@ -59,8 +69,6 @@ def run(engine, name, options, dtype, sizes=SIZES):
             for i, p in enumerate(ps):
                 p.grad = None if t == 2 and i == 1 else ol.tensor(hard(draw, tuple(p.shape), dtype))
             optimizer.step()
-    finally:
-        ol.set_engine(before)
     found = [p.detach().numpy() for p in ps]
     found += [x.numpy() for p in ps for x in optimizer.state[p].values()]
     return [np.where(np.isnan(a), np.asarray(np.nan, a.dtype), a) for a in found]

@@ -1,6 +1,5 @@
 """Three engines, one result: the rule on whole arrays, the NumPy program and the Numba kernel give the same bits."""
 
-import contextlib
 import importlib.util
 import json
 import os
@@ -14,12 +13,12 @@ import pytest
 
 import bits
 import optimlab as ol
+from bits import using
 from cases import label
 from optimlab import optim
 from optimlab.commit import commit
 from optimlab.optim import kernel
 from optimlab.optim.blocks import NumPyRun, cut
-from optimlab.optim.engine import get_engine
 from optimlab.optim.kernel import NumbaRun
 from optimlab.optim.program import BLOCK, SCRATCH, arrange
 from optimlab.optim.tape import record
@@ -38,16 +37,6 @@ def cache(tmp_path_factory):
     patch.setenv("OPTIMLAB_CACHE", str(tmp_path_factory.mktemp("cache")))
     yield
     patch.undo()
-
-
-@contextlib.contextmanager
-def using(engine):
-    before = get_engine()
-    ol.set_engine(engine)
-    try:
-        yield
-    finally:
-        ol.set_engine(before)
 
 
 def assert_same_bits(arrays, others):

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import optimlab as ol
+from bits import using
 from optimlab import optim
 from optimlab.graph import _mode
 from optimlab.optim import blocks
-from optimlab.optim.engine import get_engine
 
 pytestmark = pytest.mark.usefixtures("no_finalizers")
 ENGINES = ["eager", "numpy", *(["numba"] if importlib.util.find_spec("numba") else [])]
@@ -38,16 +38,6 @@ CASES = [(name, options) for name in CLASSES for options in OPTIONS.get(name, [{
 STEPS = [case for case in CASES if case[0] not in SEARCHES]
 names = [f"{name}({', '.join(options)})" for name, options in CASES]
 step_names = [f"{name}({', '.join(options)})" for name, options in STEPS]
-
-
-@contextlib.contextmanager
-def engine(name):
-    before = get_engine()
-    ol.set_engine(name)
-    try:
-        yield
-    finally:
-        ol.set_engine(before)
 
 
 class Problem:
@@ -115,7 +105,7 @@ def versions_aside(bits):
 @pytest.mark.parametrize(("name", "options"), STEPS, ids=step_names)
 def test_at_every_instruction_all_is_old_or_all_is_new(name, options, which, steps_before):
     """An interruption leaves what is there at that instruction: a look at each is as good as an interruption at each."""
-    with engine(which):
+    with using(which):
         problem, before, after = outcomes(name, options, steps_before)
         assert before != after
         seen = []
@@ -195,7 +185,7 @@ def test_after_an_interruption_it_goes_on_as_if_nothing_had_been(name, options):
 @pytest.mark.parametrize("key", ["step", "exp_avg"])
 @pytest.mark.parametrize("which", ENGINES)
 def test_state_that_becomes_read_only_makes_no_half_step(which, key):
-    with engine(which):
+    with using(which):
         problem, before, after = outcomes("Adam", {}, 2)
         problem.optimizer.state[problem.ps[1]][key].numpy().flags.writeable = False
         with contextlib.suppress(ValueError):  # it may be refused, or not be seen
@@ -266,7 +256,7 @@ def test_when_memory_runs_out(name, options, which, monkeypatch):
     allocators = ["empty", "empty_like", "full_like", "zeros_like", "zeros", "ones", "full"]
     originals = {x: getattr(np, x) for x in allocators}
     for failing in range(1000):
-        with engine(which):
+        with using(which):
             blocks.renew()
             problem, before, after = outcomes(name, options, 0)
             left = failing
@@ -299,7 +289,7 @@ def test_when_memory_runs_out(name, options, which, monkeypatch):
 @pytest.mark.parametrize(("name", "options"), CASES, ids=names)
 def test_floating_point_errors_are_not_heard(name, options, which):
     """Infinities and their kin are results like others: no error, no warning, whatever NumPy was told to do with them."""
-    with engine(which), np.errstate(all="raise"), warnings.catch_warnings():
+    with using(which), np.errstate(all="raise"), warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", "overflow in a step")  # which says in words that a state became infinite
         problem = Problem(name, options)
