@@ -238,7 +238,7 @@ class Adamax(Elementwise):
         m = beta1 * m + (1 - beta1) * g
         u = np.maximum(beta2 * u, np.abs(g) + eps)
         step_size = lr / (1 - beta1**t)
-        return {"p": p - step_size * (m / u), "m": m, "u": u}
+        return {"p": p - step_size * m / u, "m": m, "u": u}
 
 
 class NAdam(Elementwise):
@@ -325,11 +325,9 @@ class NAdam(Elementwise):
         m = beta1 * m + (1 - beta1) * g
         v = beta2 * v + (1 - beta2) * g**2
         correction = (1 - beta2**t) ** 0.5
-        denominator = np.sqrt(v) + eps * correction
         step_size = lr * correction
-        p = p - step_size * (1 - mu) / (1 - mu_product) * (g / denominator)
-        p = p - step_size * mu_next / (1 - mu_product * mu_next) * (m / denominator)
-        return {"p": p, "m": m, "v": v, "mu_product": mu_product}
+        step = step_size * (1 - mu) / (1 - mu_product) * g + step_size * mu_next / (1 - mu_product * mu_next) * m
+        return {"p": p - step / (np.sqrt(v) + eps * correction), "m": m, "v": v, "mu_product": mu_product}
 
 
 class RAdam(Elementwise):
