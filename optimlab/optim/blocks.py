@@ -96,8 +96,12 @@ class NumPyRun:
 
     def _rows(self, letter: str, arrays: list[np.ndarray]) -> dict[Any, Stream]:
         """The blocks of a letter's arrays, one parameter after the other; as numbers and as bits, where these are used."""
-        whole = [a.reshape(-1) for a in arrays] if self._flat else arrays
-        rows = [a[box] for a, boxes in zip(whole, self._boxes, strict=True) for box in boxes]
+        rows = []
+        for a, boxes in zip(arrays, self._boxes, strict=True):
+            if len(boxes) == 1:  # a gradient is only read, so it serves as it is
+                rows.append(a if letter == "g" else a[...])
+            else:
+                rows += map((a.reshape(-1) if self._flat else a).__getitem__, boxes)
         streams: dict[Any, Stream] = {letter: rows.__iter__}
         if ("bits", letter) in self._used:
             streams["bits", letter] = [row.view(self._integers) for row in rows].__iter__
