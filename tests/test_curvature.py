@@ -139,6 +139,36 @@ def test_a_single_iteration_with_a_line_search_moves(max_iter):
     assert np.abs(p.detach().numpy() - 1).max() < 1e-4  # where the loss changes by less than tolerance_change
 
 
+@pytest.mark.parametrize(
+    ("options", "end"),
+    [
+        ({"max_iter": 4}, [1.0, 0.0, 1.0]),
+        (
+            {"max_iter": 3, "line_search_fn": "strong_wolfe"},
+            [1.2399051112618855, -0.2620955475074642, 0.4803018052451525],
+        ),
+        ({"lr": 0.3}, [1.306695955732982, -0.2236520892871598, 0.6969018136743484]),
+    ],
+    ids=str,
+)
+def test_a_closure_may_keep_the_parameters_within_bounds(options, end):
+    """As the pixels of an image are; ``end`` is where torch ends, which bounds neither a trial nor the last move."""
+    p = ol.tensor([0.2, 0.9, 0.5], dtype=ol.float64, requires_grad=True)
+    optimizer = optim.LBFGS([p], **options)
+
+    def closure():
+        with ol.no_grad():
+            p.clamp_(0, 1)
+        optimizer.zero_grad()
+        loss = ((p - ol.tensor([2.0, -1.0, 0.3], dtype=ol.float64)) ** 4).sum() + p.prod()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    optimizer.step(closure)
+    np.testing.assert_allclose(p.tolist(), end, rtol=1e-10, atol=1e-15)  # torch rounds otherwise
+
+
 def wood(p):
     a, b, c, d = (p[i] for i in range(4))
     return (

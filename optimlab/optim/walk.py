@@ -44,7 +44,11 @@ class Walk:
         self.optimizer, self.closure, self.evaluations = optimizer, closure, 0
         self.params: list[Tensor] = optimizer.param_groups[0]["params"]
         self.floating_errors = np.geterr()  # what the closure's NumPy does about them is the caller's choice
-        self.x = np.concatenate([p._array.reshape(-1) for p in self.params])
+        self.x = self.here()
+
+    def here(self) -> Vector:
+        """Where the parameters are now; a closure may have moved them, to keep them within bounds."""
+        return np.concatenate([p._array.reshape(-1) for p in self.params])
 
     def put(self, x: Vector) -> list[tuple]:
         """The calls that give the parameters the values of x."""
@@ -66,7 +70,7 @@ class Walk:
         commit(self.put(self.x))
 
     def evaluate(self, x: Vector, *, finite: bool = True) -> Evaluation:
-        """Loss and gradient at x; the parameters stay there.
+        """Loss and gradient at x; the parameters stay there, or where the closure puts them.
 
         Raises NonfiniteError where a number is NaN, or infinite; the loss may be infinite unless it must be ``finite``.
         """
@@ -200,6 +204,7 @@ class Walker(Optimizer):
             return np.abs(g).max(initial=0) <= group["tolerance_grad"]
 
         loss, f, g = walk.evaluate(walk.x)
+        walk.x = walk.here()
         if optimal(g):
             record()
             return loss
@@ -214,10 +219,11 @@ class Walker(Optimizer):
                 phi, start, least = partial(walk.trial, d), Trial(0, f, g, slope), tolerance / np.abs(d).max()
                 most = max_eval - walk.evaluations or 25  # max_iter=1 leaves nothing for the first search
                 t, f, g, _ = strong_wolfe(phi, start, t, c1=1e-4, c2=self.c2, least=least, most=most)
-            elif n < group["max_iter"]:
-                _, f, g = walk.evaluate(walk.x + t * d)
-            memory["t"] = t
-            record(*walk.accept(walk.x + t * d))
+            memory["t"], x = t, walk.x + t * d
+            if not searches and n < group["max_iter"]:
+                _, f, g = walk.evaluate(x)
+                x = walk.here()
+            record(*walk.accept(x))
             if walk.evaluations >= max_eval or optimal(g):
                 break
             if np.abs(t * d).max() <= tolerance or abs(f - memory["prev_loss"]) < tolerance:
