@@ -3,7 +3,6 @@
 import copy
 import math
 import pickle
-import sys
 import warnings
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 
 import latex
 import optimlab as ol
+from interrupts import interrupt
 from optimlab import optim
 from optimlab.lab.problems import BEALE, HIMMELBLAU, ROSENBROCK, quadratic
 from optimlab.optim.curvature import BETA, two_loop
@@ -438,9 +438,6 @@ def test_a_signal_at_any_instruction_leaves_an_accepted_iteration():
     """Interrupted between any two instructions of the optimizer, it rests at an iteration, with the state of that iteration."""
     ours = ("curvature.py", "walk.py", "linesearch.py", "commit.py")
 
-    class Stop(BaseException):
-        pass
-
     def attempt(cls, options, point):
         p = ol.tensor([-1.2, 1.0], dtype=ol.float64, requires_grad=True)
         optimizer = cls([p], **options)
@@ -452,30 +449,7 @@ def test_a_signal_at_any_instruction_leaves_an_accepted_iteration():
             p.grad = grad
             return rosenbrock([x, y])
 
-        left = point
-
-        def trace(frame, event, arg):
-            nonlocal left
-            if not frame.f_code.co_filename.endswith(ours):
-                return None
-            frame.f_trace_opcodes = True
-            if event in ("line", "opcode"):
-                left -= 1
-                if left == 0:
-                    raise Stop
-            return trace
-
-        before = sys.gettrace()
-        sys.settrace(trace)
-        stopped = True
-        try:
-            optimizer.step(closure)
-            stopped = False
-        except Stop:
-            pass
-        finally:
-            sys.settrace(before)
-            ol.set_grad_enabled(True)  # the interrupt may fall into no_grad's own way out
+        stopped = interrupt(lambda: optimizer.step(closure), point, ours) == point
         state = {k: v for k, v in optimizer.state.get(p, {}).items() if k != "func_evals"}
         return stopped, p.tolist(), repr(state)
 
@@ -484,8 +458,8 @@ def test_a_signal_at_any_instruction_leaves_an_accepted_iteration():
         (optim.LBFGS, {"max_iter": 2, "line_search_fn": "strong_wolfe", "max_eval": 9}),
         (optim.ConjugateGradient, {"max_iter": 2, "max_eval": 9}),
     ]:
-        rests = [([-1.2, 1.0], "{}")] + [attempt(cls, options | {"max_iter": n}, -1)[1:] for n in (1, 2)]
-        seen, point = set(), 1
+        rests = [([-1.2, 1.0], "{}")] + [attempt(cls, options | {"max_iter": n}, math.inf)[1:] for n in (1, 2)]
+        seen, point = set(), 0
         while (result := attempt(cls, options, point))[0]:
             assert result[1:] in rests, point
             seen.add(rests.index(result[1:]))

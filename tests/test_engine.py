@@ -1,49 +1,24 @@
 """The engine: changes that happen whole or not at all."""
 
 import signal
-import sys
 
 import numpy as np
 import pytest
 
 import optimlab as ol
+from interrupts import Stop, interrupt
 from optimlab import optim
-from optimlab.graph import _mode
 from optimlab.optim.engine import commit
 
 pytestmark = pytest.mark.usefixtures("no_finalizers")
 
 
-class Stop(Exception):
-    """Raised where a test interrupts."""
-
-
 def interrupted_everywhere(change, snapshot):
     """Interrupt ``change`` at each bytecode instruction in turn, from the first on; yields what ``snapshot`` is then."""
-    for point in range(1_000_000):
-        left = point
-
-        def trace(frame, event, arg):
-            nonlocal left
-            frame.f_trace_opcodes = True
-            if event in ("line", "opcode"):
-                left -= 1
-                if left < 0:
-                    raise Stop
-            return trace
-
-        run, recording = change(), ol.is_grad_enabled()
-        sys.settrace(trace)
-        try:
-            run()
-        except Stop:
-            sys.settrace(None)
-            _mode.recording = recording  # an interrupt may fall into no_grad's own way out
-            yield snapshot()
-        else:
-            return
-        finally:
-            sys.settrace(None)
+    point = 0
+    while interrupt(change(), point) == point:
+        yield snapshot()
+        point += 1
 
 
 def test_a_commit_happens_whole_or_not_at_all():

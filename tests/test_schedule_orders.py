@@ -4,13 +4,13 @@ import copy
 import gc
 import itertools
 import random
-import sys
 
 import numpy as np
 import pytest
 
 import optimlab as ol
 import schedules
+from interrupts import interrupt
 from optimlab import optim
 from optimlab.optim import lr_scheduler
 from schedules import CYCLE, SCHEDULES, WARM, Schedule, decay
@@ -431,33 +431,6 @@ def test_steps_leave_no_garbage():
         gc.enable()
 
 
-class Stop(Exception):
-    """Raised where the test interrupts."""
-
-
-def traced(run, stop_at):
-    """Run it, and interrupt it at an instruction of bytecode; returns how many there were."""
-    count = 0
-
-    def trace(frame, event, arg):
-        nonlocal count
-        frame.f_trace_opcodes = True
-        if event in ("line", "opcode"):
-            count += 1
-            if count == stop_at:
-                raise Stop
-        return trace
-
-    sys.settrace(trace)
-    try:
-        run()
-    except Stop:
-        pass
-    finally:
-        sys.settrace(None)
-    return count
-
-
 @pytest.mark.parametrize(("case", "epochs"), WHOLE, ids=lambda x: getattr(x, "name", ""))
 @pytest.mark.parametrize("what", ["step", "load", "build"])
 @pytest.mark.usefixtures("no_finalizers")
@@ -491,10 +464,10 @@ def test_a_change_happens_whole_or_not_at_all(case, epochs, what):
     step()
     after = snapshot()
     assert before != after or what == "build"
-    count = traced(change(), 0)
-    points = {*random.Random(0).sample(range(1, count), 60), *range(count - 40, count)}  # all those around the commit
+    count = interrupt(change())
+    points = {*random.Random(0).sample(range(count), 60), *range(count - 40, count)}  # all those around the commit
     seen = []
     for point in points:
-        traced(change(), point)
+        interrupt(change(), point)
         seen.append(snapshot())
     assert set(seen) == {before, after}

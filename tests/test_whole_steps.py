@@ -13,8 +13,8 @@ import pytest
 
 import optimlab as ol
 from bits import using
+from interrupts import Stop, interrupt
 from optimlab import optim
-from optimlab.graph import _mode
 from optimlab.optim import blocks
 
 pytestmark = pytest.mark.usefixtures("no_finalizers")
@@ -128,33 +128,11 @@ def test_at_every_instruction_all_is_old_or_all_is_new(name, options, which, ste
     assert all(new > old for old, new in zip(seen[0][1], seen[1][1], strict=True))
 
 
-class Stop(Exception):
-    """What an interruption raises."""
-
-
 def interrupted(problem, point):
     """Run a step and raise at instruction ``point``; whether it came so far."""
-    left, recording = point, ol.is_grad_enabled()
-
-    def trace(frame, event, argument):
-        nonlocal left
-        frame.f_trace_opcodes = True
-        if event in ("line", "opcode"):
-            left -= 1
-            if left < 0:
-                raise Stop
-        return trace
-
-    sys.settrace(trace)
-    try:
-        problem.step()
-    except Stop:
-        return True
-    finally:
-        sys.settrace(None)
-        _mode.recording = recording  # an interruption may fall into no_grad's own way out
-        problem.optimizer._running.clear()  # and into that of step
-    return False
+    ran = interrupt(problem.step, point)
+    problem.optimizer._running.clear()  # it may have fallen into the step's own way out
+    return ran == point
 
 
 @pytest.mark.parametrize(("name", "options"), CASES, ids=names)
@@ -241,7 +219,7 @@ def test_under_signals(name, options):
                 hits += 1
                 if name not in SEARCHES and disturbed.bits() == start:
                     disturbed.step()
-            _mode.recording = True
+            ol.set_grad_enabled(True)  # the alarm may fall into no_grad's own way out
             if name not in SEARCHES:
                 assert versions_aside(disturbed.bits()) == versions_aside(calm.bits())
     finally:
