@@ -50,7 +50,7 @@ def test_as_in_torch(name, dtype, shape):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_layers_start_as_in_torch(dtype):
-    """Bit for bit; embeddings of 16 and more elements to 2 units in the last place."""
+    """Bit for bit, made and made anew; embeddings of 16 and more elements to 2 units in the last place."""
     torch = pytest.importorskip("torch")
     starts = []
     for t in (ol, torch):
@@ -64,11 +64,40 @@ def test_layers_start_as_in_torch(dtype):
             t.nn.Embedding(10, 7, **kind),
             t.nn.BatchNorm2d(3, **kind),
             t.nn.LayerNorm((2, 3), **kind),
+            t.nn.LayerNorm(3, bias=False, **kind),
+            t.nn.BatchNorm1d(2, affine=False, **kind),
         ]
-        starts.append([x.detach().numpy() for layer in layers for x in layer.state_dict().values()])
+        found = [x.detach().numpy() for layer in layers for x in layer.state_dict().values()]
+        starts.append([x.copy() for x in found])
+        for x in found:
+            x.fill(7)
+        for layer in layers:
+            layer.reset_parameters()
+        starts[-1] += found
     for a, b in zip(*starts, strict=True):
         assert a.dtype == b.dtype
         np.testing.assert_array_max_ulp(a, b, 2) if a.shape == (10, 7) else np.testing.assert_array_equal(a, b)
+
+
+def test_layers_begin_as_their_subclass_says():
+    """A constructor calls ``reset_parameters``, that of the subclass too; so a whole model can begin anew."""
+    printed = []
+    for t in (ol, pytest.importorskip("torch")):
+
+        class Centred(t.nn.Linear):
+            def reset_parameters(self, t=t):
+                super().reset_parameters()
+                t.nn.init.zeros_(self.bias)
+
+        t.manual_seed(3)
+        model = t.nn.Sequential(Centred(3, 2), t.nn.ReLU(), t.nn.BatchNorm1d(2))
+        first = [p.tolist() for p in model.parameters()]
+        model(t.ones(2, 3)).sum().backward()
+        t.manual_seed(3)
+        model.apply(lambda m: m.reset_parameters() if hasattr(m, "reset_parameters") else None)
+        assert [p.tolist() for p in model.parameters()] == first
+        printed.append((first, [b.tolist() for b in model.buffers()], model[0].weight.grad is not None))
+    assert printed[0] == printed[1]
 
 
 def test_lenet_of_the_source_documents():
@@ -182,7 +211,8 @@ def test_gains_and_messages():
     with pytest.warns(UserWarning, match="Implicit dimension choice for softmax"):
         nn.Softmax()(ol.ones(2, 2))
     assert F.one_hot(ol.tensor([1, 0])).tolist() == [[0, 1], [1, 0]]
-    linear = nn.Linear(0, 1)
+    with pytest.warns(UserWarning, match="zero-element tensors is a no-op"):
+        linear = nn.Linear(0, 1)
     assert linear(ol.ones(2, 0)).shape == (2, 1)
 
 

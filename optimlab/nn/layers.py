@@ -11,39 +11,48 @@ import numpy as np
 from optimlab.checks import Flag, Number
 from optimlab.dtype import as_numpy, check_device
 from optimlab.nn import functional as F
+from optimlab.nn import init
 from optimlab.nn.module import Module, Parameter
-from optimlab.random import default_generator
 from optimlab.tensor import Tensor
 
 _FEATURES = Number("Invalid {name}: {value}", low=0, whole=True)
 _EPS = Number("Invalid {name}: {value}", low=0)
 
 
+def _empty(shape: tuple[int, ...], dtype: Any) -> Parameter:
+    """A parameter that ``reset_parameters`` will fill."""
+    return Parameter(Tensor._wrap(np.empty(shape, as_numpy(dtype))))
+
+
 def _sizes(**sizes: Any) -> tuple[int, ...]:
     return tuple(int(_FEATURES(name, value)) for name, value in sizes.items())
 
 
-def _start(module: Module, shape: tuple[int, ...], bias: bool, dtype: Any) -> None:
-    """Give a module weight and bias as torch starts them: uniform in ±1/√fan_in, fan_in being what one output sums over."""
-    root = math.sqrt(math.prod(shape[1:])) or math.inf
-    # both bounds are 1/√fan_in; torch computes the weight's as He's with slope √5, which rounds otherwise
-    weight_bound = math.sqrt(3) * (math.sqrt(2 / (1 + math.sqrt(5) ** 2)) / root)
+class _Weighted(Module):
+    """What layers with a weight, whose first axis is the output's, and a bias share."""
 
-    def uniform(bound: float, *shape: int) -> Parameter:
-        return Parameter(Tensor._wrap(default_generator.uniform(shape, as_numpy(dtype), -bound, bound)))
+    weight: Parameter
+    bias: Parameter | None
 
-    module.register_parameter("weight", uniform(weight_bound, *shape))
-    module.register_parameter("bias", uniform(1 / root, shape[0]) if bias else None)
+    def _start(self, shape: tuple[int, ...], bias: bool, dtype: Any) -> None:
+        self.register_parameter("weight", _empty(shape, dtype))
+        self.register_parameter("bias", _empty(shape[:1], dtype) if Flag()("bias", bias) else None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Begin anew: weight and bias uniform in ±1/√fan_in, fan_in being what one output sums over."""
+        # He's bound with slope √5 is 1/√fan_in, and rounds as torch's weights do
+        init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+        if self.bias is not None:
+            bound = 1 / (math.sqrt(math.prod(self.weight.shape[1:])) or math.inf)
+            init.uniform_(self.bias, -bound, bound)
 
 
-class Linear(Module):
+class Linear(_Weighted):
     """``input @ weight.T + bias``: (…, in_features) becomes (…, out_features). 线性层。
 
     weight (out_features, in_features) and bias (out_features,) start uniform in ±1/√in_features, as torch's do.
     """
-
-    weight: Parameter
-    bias: Parameter | None
 
     def __init__(
         self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None
@@ -51,7 +60,7 @@ class Linear(Module):
         super().__init__()
         check_device(device)
         self.in_features, self.out_features = _sizes(in_features=in_features, out_features=out_features)
-        _start(self, (self.out_features, self.in_features), bool(Flag()("bias", bias)), dtype)
+        self._start((self.out_features, self.in_features), bias, dtype)
 
     def forward(self, input: Tensor) -> Tensor:
         """The layer's output."""
@@ -61,16 +70,13 @@ class Linear(Module):
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
 
 
-class Conv2d(Module):
+class Conv2d(_Weighted):
     """Images correlated with kernels: (n, in_channels, h, w) becomes (n, out_channels, h', w'). 二维卷积层。
 
     h' = ⌊(h + 2·padding - dilation·(kernel_size - 1) - 1) / stride⌋ + 1, and w' alike. kernel_size, stride, padding, dilation:
     an integer, or two for height and width; padding may be "valid" or "same". groups: into how many parts the channels are
     divided. weight (out_channels, in_channels / groups, kh, kw) and bias (out_channels,) start uniform in ±1/√fan_in.
     """
-
-    weight: Parameter
-    bias: Parameter | None
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
@@ -89,8 +95,7 @@ class Conv2d(Module):
         self.dilation = F.pair("dilation", dilation, 1)
         F.margins(padding, self.kernel_size, self.stride, self.dilation)  # raises for what does not fit
         self.padding: Any = padding if isinstance(padding, str) else F.pair("padding", padding, 0)
-        shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
-        _start(self, shape, bool(Flag()("bias", bias)), dtype)
+        self._start((self.out_channels, self.in_channels // self.groups, *self.kernel_size), bias, dtype)
 
     def forward(self, input: Tensor) -> Tensor:
         """The layer's output."""
@@ -168,6 +173,13 @@ class AdaptiveAvgPool2d(Module):
         return f"output_size={self.output_size}"
 
 
+def _scale_one(layer: Any) -> None:
+    """Where a layer of normalised numbers begins: weight 1, bias 0."""
+    for parameter, fill in ((layer.weight, init.ones_), (layer.bias, init.zeros_)):
+        if parameter is not None:
+            fill(parameter)
+
+
 class _BatchNorm(Module):
     """What batch normalisation of every rank shares."""
 
@@ -184,16 +196,19 @@ class _BatchNorm(Module):
         self.momentum = None if momentum is None else Number("Invalid {name}: {value}", 0, 1)("momentum", momentum)
         self.affine, self.track_running_stats = affine, track_running_stats
 
-        def full(value: float) -> Tensor:
-            return Tensor._wrap(np.full(self.num_features, value, as_numpy(dtype)))
+        for name, wanted in (("weight", affine), ("bias", affine and bias)):
+            self.register_parameter(name, _empty((self.num_features,), dtype) if wanted else None)
+        for name in ("running_mean", "running_var"):
+            running = Tensor._wrap(np.empty(self.num_features, as_numpy(dtype)))
+            self.register_buffer(name, running if track_running_stats else None)
+        count = Tensor._wrap(np.empty((), np.int64))
+        self.register_buffer("num_batches_tracked", count if track_running_stats else None)
+        self.reset_parameters()
 
-        self.register_parameter("weight", Parameter(full(1)) if affine else None)
-        self.register_parameter("bias", Parameter(full(0)) if affine and bias else None)
-        self.register_buffer("running_mean", full(0) if track_running_stats else None)
-        self.register_buffer("running_var", full(1) if track_running_stats else None)
-        self.register_buffer(
-            "num_batches_tracked", Tensor._wrap(np.zeros((), np.int64)) if track_running_stats else None
-        )
+    def reset_parameters(self) -> None:
+        """Begin anew: weight 1, bias 0, nothing seen."""
+        self.reset_running_stats()
+        _scale_one(self)
 
     def reset_running_stats(self) -> None:
         """Forget what was seen: mean 0, variance 1, no batches."""
@@ -258,9 +273,13 @@ class LayerNorm(Module):
         given = normalized_shape if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
         self.normalized_shape = tuple(int(_FEATURES("normalized_shape", n)) for n in given)
         self.eps, self.elementwise_affine = _EPS("eps", eps), elementwise_affine
-        for name, value, wanted in (("weight", 1, elementwise_affine), ("bias", 0, elementwise_affine and bias)):
-            start = np.full(self.normalized_shape, value, as_numpy(dtype))
-            self.register_parameter(name, Parameter(Tensor._wrap(start)) if wanted else None)
+        for name, wanted in (("weight", elementwise_affine), ("bias", elementwise_affine and bias)):
+            self.register_parameter(name, _empty(self.normalized_shape, dtype) if wanted else None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Begin anew: weight 1, bias 0."""
+        _scale_one(self)
 
     def forward(self, input: Tensor) -> Tensor:
         """The normalised input."""
@@ -306,10 +325,14 @@ class Embedding(Module):
         rows, width = _sizes(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         self.num_embeddings, self.embedding_dim, self.sparse = rows, width, sparse
         self.padding_idx = None if padding_idx is None else F.check_padding(padding_idx, rows)
-        start = default_generator.normal((rows, width), as_numpy(dtype))
+        self.weight = _empty((rows, width), dtype)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Begin anew: weight standard normal, the row padding_idx 0."""
+        init.normal_(self.weight)
         if self.padding_idx is not None:
-            start[self.padding_idx] = 0
-        self.weight = Parameter(Tensor._wrap(start))
+            self.weight._array[self.padding_idx] = 0
 
     @classmethod
     def from_pretrained(
