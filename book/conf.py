@@ -40,12 +40,20 @@ myst_update_mathjax = False
 toc_object_entries_show_parents = "hide"
 add_module_names = False
 
+# browsers break a line on either side of a formula, whatever stands there: a comma may begin the next line
+FORMULA = re.compile(r'([（“《]*)(<span class="math[^>]*>[^<]*</span>)([，。、；：！？）”》]*)')
+
+
+def tied(match):
+    """A formula with the Chinese punctuation that touches it, in one piece."""
+    return f'<span class="book-tied">{match[0]}</span>' if match[1] or match[3] else match[0]
+
 
 def frame(app, pagename, templatename, context, doctree):
     """What the templates need besides Sphinx's own: words in the page's language, and whether there are formulas."""
     lang = app.config.language[:2]
-    body = context.get("body", "")
-    context["body"] = body = re.sub(r'class="([^"]*\bin-english\b)', r'lang="en" class="\1', body)
+    body = re.sub(r'class="([^"]*\bin-english\b)', r'lang="en" class="\1', context.get("body", ""))
+    context["body"] = body = FORMULA.sub(tied, body)
     context.update(
         lang=lang,
         other={"zh": "en", "en": "zh"}[lang],

@@ -184,6 +184,29 @@ def test_wide_formulas_scroll_alone(chromium, server, html):
         assert wide  # else nothing was tested
 
 
+def test_no_line_begins_with_the_comma_after_a_formula(chromium, server, html):
+    """Nor ends with the bracket before one: in Chinese both are faults of typesetting."""
+    apart = """[...document.querySelectorAll("article span.math")].flatMap(math => {
+        const range = document.createRange(), [before, after] = [math.previousSibling, math.nextSibling], rows = [];
+        if (/^[，。、；：！？）”》]/.test(after?.nodeValue ?? "")) rows.push([after, 0]);
+        if (/[（“《]$/.test(before?.nodeValue ?? "")) rows.push([before, before.length - 1]);
+        return rows.map(([node, i]) => {
+            range.setStart(node, i), range.setEnd(node, i + 1);
+            const [mark, box] = [range.getBoundingClientRect(), math.getBoundingClientRect()];
+            return mark.bottom < box.top || mark.top > box.bottom ? math.textContent + node.nodeValue : "";
+        });
+    })"""
+    with window(chromium) as page:
+        for name in lessons(html, "zh"):
+            show(page, f"{server}/{name}")
+            for width in (360, 390, 412):
+                page.set_viewport_size({"width": width, "height": 844})
+                page.wait_for_timeout(100)
+                found = page.evaluate(apart)
+                assert found or "00" in name
+                assert not any(found), (name, width, [*filter(None, found)])
+
+
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_players(chromium, server, html, lang):
     """A slider changes the picture, by mouse and by keyboard; every picture has words in the page's language."""
