@@ -84,6 +84,7 @@ from optimlab.functions import (
     pow,
     set_num_threads,
     stack,
+    typename,
     use_deterministic_algorithms,
     vstack,
     where,

@@ -41,25 +41,29 @@ class Conversions(Base):
             return self.clone() if copy else self
         return self._apply("to", dtype=found)
 
-    def new_tensor(self, data: Any, *, dtype: Any = None, requires_grad: Any = False) -> Any:
+    def new_tensor(self, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: Any = False) -> Any:
         """A new tensor with a copy of ``data``, of this tensor's dtype."""
+        check_device(device)
         values = np.array(data._array if hasattr(data, "_array") else data)
         found = self._wrap(values.astype(self._array.dtype if dtype is None else as_numpy(dtype)))
         return found.requires_grad_(requires_grad)
 
-    def new_full(self, size: Any, fill_value: Any, *, dtype: Any = None, **_: Any) -> Any:
+    def new_full(
+        self, size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: Any = False
+    ) -> Any:
         """A new tensor of the given size, of this tensor's dtype, with every element ``fill_value``."""
-        return self.new_tensor(np.full(sizes((size,)), fill_value), dtype=dtype)
+        values = np.full(sizes((size,)), fill_value)
+        return self.new_tensor(values, dtype=dtype, device=device, requires_grad=requires_grad)
 
-    def new_zeros(self, *size: Any, dtype: Any = None, **_: Any) -> Any:
-        """A new tensor of zeros of the given size, of this tensor's dtype."""
-        return self.new_tensor(np.zeros(sizes(size)), dtype=dtype)
+    def new_zeros(self, *size: Any, **options: Any) -> Any:
+        """A new tensor of zeros of the given size, of this tensor's dtype; options as in `new_full`."""
+        return self.new_full(sizes(size), 0, **options)
 
     new_empty = new_zeros
 
-    def new_ones(self, *size: Any, dtype: Any = None, **_: Any) -> Any:
-        """A new tensor of ones of the given size, of this tensor's dtype."""
-        return self.new_tensor(np.ones(sizes(size)), dtype=dtype)
+    def new_ones(self, *size: Any, **options: Any) -> Any:
+        """A new tensor of ones of the given size, of this tensor's dtype; options as in `new_full`."""
+        return self.new_full(sizes(size), 1, **options)
 
     def cpu(self) -> Any:
         """The tensor itself: it is in main memory."""

@@ -26,7 +26,7 @@ OF_ELEMENTS = (
 OF_SEVERAL = (
     "sum", "mean", "var", "std", "norm", "prod", "cumsum", "logsumexp", "softmax", "log_softmax", "all", "any", "argmax",
     "argmin", "count_nonzero", "max", "min", "amax", "amin", "argsort", "sort", "topk", "median", "unique", "matmul", "dot",
-    "inner", "mv", "mm", "bmm", "outer", "ger", "addmm", "trace",
+    "inner", "mv", "mm", "bmm", "outer", "ger", "addmm", "trace", "multinomial",
 )  # fmt: skip
 OF_SHAPES = (
     "reshape", "broadcast_to", "tile", "flatten", "unflatten", "ravel", "squeeze", "unsqueeze", "permute", "transpose",
@@ -199,6 +199,14 @@ def _diagonal(x: Tensor, name: str) -> tuple[Tensor, str]:
 def is_tensor(obj: Any) -> bool:
     """Whether ``obj`` is a tensor. 是否为张量。"""
     return isinstance(obj, Tensor)
+
+
+def typename(obj: Any) -> str:
+    """The name of an object's type, torch's for a tensor: ``torch.FloatTensor``. 类型的名称。"""
+    if isinstance(obj, Tensor):
+        return obj.type()
+    kind = obj if hasattr(obj, "__qualname__") else type(obj)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:

@@ -104,21 +104,35 @@ class History(Base):
 
     # ---- in place
 
+    def _check_no_leaf(self) -> None:
+        """Raise where a change in place would be on record, and what it changes is a leaf."""
+        shown: Any = self if _mode.recording else None
+        while shown is not None:
+            if shown._requires_grad:
+                raise RuntimeError(
+                    f"a {'' if shown is self else 'view of a '}leaf Variable that requires grad is being used in an "
+                    "in-place operation; change it inside `with no_grad():`, or through an optimizer"
+                )
+            shown = shown._base
+
+    def _become_view(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """Become a view of what self is now, as the method ``name`` makes it: ``unsqueeze_`` and the like."""
+        self._check_no_leaf()
+        now = self._wrap(self._array)
+        now.__dict__.update(self.__dict__)
+        view = getattr(now, name)(*args, **kwargs)
+        historical = view._node is not None or self._base is not None
+        self.__dict__.update(view.__dict__ if historical else {"_array": view._array})
+        self._version[0] += 1
+        return self
+
     def _become(self, new: "Tensor") -> Any:
         """Take over the value of ``new``, which was computed from self: what the in-place methods do.
 
         The numbers are written into self's own memory, and with a history of ``new`` self and all whose memory it shows take
         it over.
         """
-        if _mode.recording:
-            shown: Any = self
-            while shown is not None:
-                if shown._requires_grad:
-                    raise RuntimeError(
-                        f"a {'' if shown is self else 'view of a '}leaf Variable that requires grad is being used in an "
-                        "in-place operation; change it inside `with no_grad():`, or through an optimizer"
-                    )
-                shown = shown._base
+        self._check_no_leaf()
         array, numbers = self._array, new._array
         if numbers.shape != array.shape:
             raise TensorError(

@@ -63,6 +63,44 @@ class Sampling(Base):
         values = source(generator).integers(self._array.shape, low, high)
         return self._become(self._apply("copy", values.astype(self._array.dtype)))
 
+    def exponential_(self, lambd: float = 1, *, generator: Generator | None = None) -> "Tensor":
+        """Fill with exponential numbers of mean 1 / lambd."""
+        if not lambd > 0:
+            raise TensorError(f"exponential_ expects lambda > 0.0, but found lambda={lambd}")
+        values = source(generator).exponential(self._array.shape, self._floats("exponential_"), lambd)
+        return self._become(self._apply("copy", values))
+
+    def multinomial(
+        self, num_samples: int, replacement: bool = False, *, generator: Generator | None = None
+    ) -> "Tensor":
+        """num_samples places of each row, drawn in proportion to its elements; without replacement no place twice."""
+        p, n = self._array, num_samples
+        self._floats("multinomial")
+        if p.ndim not in (1, 2) or not p.shape[-1]:
+            raise TensorError(f"prob_dist must be 1 or 2 dim, and not empty; its shape is {p.shape}")
+        if n <= 0:
+            raise TensorError(f"cannot sample n_sample <= 0 samples; num_samples is {n}")
+        if not replacement and n > p.shape[-1]:
+            raise TensorError(
+                f"cannot sample n_sample > prob_dist.size(-1) samples without replacement: {n} > {p.shape[-1]}"
+            )
+        if not ((p >= 0) & (p < np.inf)).all():
+            raise TensorError("probability tensor contains either `inf`, `nan` or element < 0")
+        if not p.any(axis=-1).all():
+            raise TensorError("invalid multinomial distribution (sum of probabilities <= 0)")
+        generator = source(generator)
+        if replacement and n > 1:
+            bounds = p.cumsum(axis=-1)
+            bounds /= bounds[..., -1:]
+            bounds[..., -1] = 1
+            uniform = generator.uniform((*p.shape[:-1], n), np.dtype(np.float64))
+            rows = zip(bounds.reshape(-1, p.shape[-1]), uniform.reshape(-1, n), strict=True)
+            return self._wrap(np.stack([np.searchsorted(*row) for row in rows]).reshape(uniform.shape))
+        # the first arrivals of processes with rates p (Efraimidis and Spirakis 2006)
+        with np.errstate(all="ignore"):
+            rates = p / generator.exponential(p.shape, p.dtype)
+        return self._wrap(np.argsort(-rates, axis=-1, kind="stable")[..., :n])
+
     def _floats(self, name: str) -> np.dtype:
         if self._array.dtype.kind != "f":
             raise TensorError(f"{name} fills tensors of floats, not {self.dtype}; call .float() first")

@@ -355,6 +355,19 @@ class Shapes(Base):
         return self._apply("scatter", into=(n, n), index=(row, row + diagonal))
 
 
+def _in_place(name: str) -> Any:
+    def method(self: Any, *args: Any, **kwargs: Any) -> "Tensor":
+        return self._become_view(name, *args, **kwargs)
+
+    method.__name__, method.__qualname__ = f"{name}_", f"Shapes.{name}_"
+    method.__doc__ = f"`{name}` in place; returns the tensor."
+    return method
+
+
+for _name in ("unsqueeze", "squeeze", "t", "transpose", "swapaxes"):
+    setattr(Shapes, f"{_name}_", _in_place(_name))
+
+
 def check_all_tensors(name: str, tensors: Iterable[Any]) -> list[Any]:
     """The tensors as a list; TypeError for anything else among them."""
     found = list(tensors)

@@ -102,6 +102,10 @@ class Tensor(History, SparseMethods, Operators, Reductions, Shapes, Conversions,
             self._begin(_as_array(data[0], get_default_dtype() if dtype is None else dtype))
         self.requires_grad = requires_grad
 
+    def new(self, *data: Any) -> "Tensor":
+        """A new tensor of this one's dtype, from data or from lengths as `Tensor` takes them."""
+        return Tensor(*data, dtype=self.dtype)
+
     def _begin(self, array: np.ndarray) -> None:
         """A leaf that shares ``array``'s memory."""
         self._array = array

@@ -320,6 +320,19 @@ x.to(i.dtype)
 x.to('cpu').dtype
 x.to(torch.float64).dtype
 x.new_zeros(2)
+d.new_ones((2, 1), requires_grad=True)
+i.new_full((2,), 1.5)
+x.new_empty(2, 0, device='cpu', dtype=torch.int64)
+d.new(2, 3).shape
+d.new([1, 2])
+i.new([1.5])
+x.new()
+torch.typename(d)
+torch.typename(1)
+w.clone().t_().tolist()
+w.clone().unsqueeze_(0).requires_grad
+w.clone()[:1].squeeze_().tolist()
+x.clone()[0].unsqueeze_(1)
 d.new_tensor([1, 2])
 x.type_as(i)
 torch.finfo(torch.float32).eps

@@ -23,6 +23,21 @@ def in_place_through_a_view(torch):
     return y, view, x.grad
 
 
+def shape_changed_in_place(torch):
+    x = leaf(torch, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
+    y = (x * x).view(2, 3)
+    y.t_()
+    y[0].mul_(x[:2])
+    y.unsqueeze_(0).transpose_(0, 2)
+    part = x.clone()[1:5]
+    part.unsqueeze_(0)
+    part.mul_(3)
+    ((y * torch.arange(6).reshape(2, 3, 1)).sum() + (part.squeeze_(0) * x[:4]).sum()).backward()
+    with torch.no_grad():
+        x.unsqueeze_(1)
+    return y, part, x.grad, x, x.is_leaf
+
+
 def in_place_on_the_base_seen_by_a_view(torch):
     x = leaf(torch, 1.0, 2.0, 3.0)
     y = x * 2

@@ -75,6 +75,12 @@ b.logical_not_()
 x.normal_()
 x.uniform_(-1, 1)
 x.bernoulli_(0.5)
+x.exponential_(2.0)
+x.unsqueeze_(1)
+x.squeeze_()
+x.t_()
+x.transpose_(0, 1)
+x.swapaxes_(0, 1)
 """
 
 
@@ -168,6 +174,13 @@ REFUSED = [  # expression, kind of error, words of the message; torch raises tha
     ("w.t().requires_grad_(False)", RuntimeError, ("leaf",)),
     ("setattr(w, 'grad', torch.ones(1))", RuntimeError, ("assigned grad", "(2, 3)")),
     ("setattr(w, 'grad', 1)", TypeError, ("grad",)),
+    ("w.t_()", RuntimeError, ("leaf Variable",)),
+    ("torch.multinomial(v, 1)", RuntimeError, ("element < 0",)),
+    ("torch.multinomial(p[0], 4)", RuntimeError, ("without replacement", "4 > 3")),
+    ("torch.multinomial(p[0], 0)", RuntimeError, ("n_sample <= 0",)),
+    ("torch.multinomial(0 * p, 1)", RuntimeError, ("sum of probabilities <= 0",)),
+    ("i.multinomial(1)", RuntimeError, ("multinomial", "float")),
+    ("p.exponential_(0)", RuntimeError, ("lambda",)),
     ("torch.manual_seed(2**64)", (ValueError, RuntimeError, OverflowError), ("seed",)),
     ("torch.Generator().set_state(torch.zeros(3, dtype=torch.uint8))", RuntimeError, ("size",)),
 ]

@@ -102,7 +102,12 @@ PATHS = {
     "optim.adagrad": "Adagrad", "optim.adadelta": "Adadelta", "optim.rmsprop": "RMSprop", "optim.lbfgs": "LBFGS",
     "optim._adafactor": "Adafactor", "optim._muon": "Muon", "optim.optimizer": "required", "optim.lr_scheduler": "StepLR",
     "optim.swa_utils": "AveragedModel", "autograd": "Variable", "utils.data": "DataLoader", "utils.hooks": "RemovableHandle",
-    "nn.functional": "mse_loss", "nn.init": "xavier_uniform_", "nn.utils": "clip_grad_norm_", "testing": "assert_close",
+    "nn.functional": "mse_loss", "nn.init": "xavier_uniform_", "nn.utils": "clip_grad_norm_",
+    "nn.utils.clip_grad": "clip_grad_norm_", "nn.utils.convert_parameters": "parameters_to_vector",
+    "nn.modules": "Linear", "nn.modules.batchnorm": "_BatchNorm", "nn.modules.module": "Module", "nn.modules.loss": "MSELoss",
+    "nn.modules.linear": "Linear", "nn.modules.conv": "Conv2d", "nn.modules.container": "Sequential",
+    "nn.modules.activation": "ReLU", "nn.modules.normalization": "LayerNorm", "nn.modules.sparse": "Embedding",
+    "testing": "assert_close",
     "cuda": "is_available", "backends.mps": "is_available", "random": "manual_seed",
     "accelerator": "current_accelerator", "serialization": "load",
 }  # fmt: skip

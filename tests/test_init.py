@@ -382,5 +382,8 @@ def test_clipping_as_in_torch():
             for p, a in zip(ps, arrays, strict=True):
                 p.grad = t.tensor(a)
             total = u.clip_grad_norm_(ps, 0.7, norm_type)
-            grads.append(np.concatenate([[total.item()], *[p.grad.numpy() for p in ps]]))
+            u.clip_grads_with_norm_(ps, 0.5, u.get_total_norm([p.grad for p in ps]))
+            with pytest.warns(FutureWarning, match="deprecated in favor of `torch.nn.utils.clip_grad_norm_`"):
+                later = u.clip_grad_norm(ps, 0.3)
+            grads.append(np.concatenate([[total.item(), later.item()], *[p.grad.numpy() for p in ps]]))
         np.testing.assert_allclose(*grads, rtol=1e-14)  # a few roundings

@@ -1,6 +1,8 @@
 """Networks: Module, Parameter, layers and losses under torch's names. 神经网络。"""
 
-from optimlab.nn import functional, init, utils
+import sys
+
+from optimlab.nn import activations, containers, functional, init, layers, loss, module, utils
 from optimlab.nn.activations import GELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from optimlab.nn.containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from optimlab.nn.layers import (
@@ -36,3 +38,11 @@ __all__ = [
     "ParameterDict", "ParameterList", "ReLU", "Sequential", "Sigmoid", "SmoothL1Loss", "Softmax", "Tanh", "functional",
     "init", "utils",
 ]  # fmt: skip
+
+# torch has a module for each family, and programs import from them: `from torch.nn.modules.batchnorm import _BatchNorm`
+modules = sys.modules[f"{__name__}.modules"] = sys.modules[__name__]
+for _name, _module in {
+    "activation": activations, "batchnorm": layers, "container": containers, "conv": layers, "linear": layers, "loss": loss,
+    "module": module, "normalization": layers, "sparse": layers,
+}.items():  # fmt: skip
+    sys.modules[f"{__name__}.modules.{_name}"] = _module

@@ -5,6 +5,7 @@
 
 import functools
 import math
+import sys
 import warnings
 from collections.abc import Iterable
 from typing import Any
@@ -80,6 +81,25 @@ def get_total_norm(
     return Tensor._wrap(np.asarray(total, arrays[0].dtype if arrays else as_numpy(None)))
 
 
+def _shrink(grads: list[Tensor], limit: float, norm: Tensor) -> None:
+    total = float(norm)
+    if not math.isfinite(total):
+        warnings.warn(
+            f"The total norm of the gradients is {total}: scaled by it they become 0 and nan; "
+            "set error_if_nonfinite=True to stop here",
+            stacklevel=3,
+        )
+    factor = limit / (total + 1e-6)
+    if not factor >= 1:
+        commit([call for g in grads for call in _scaled(g, factor)])
+
+
+def _limit(max_norm: Any) -> float:
+    if isinstance(max_norm, (int, float)) and max_norm == math.inf:
+        return math.inf
+    return Number("Invalid max_norm: {value}", 0)("max_norm", max_norm)
+
+
 def clip_grad_norm_(
     parameters: Iterable[Tensor] | Tensor, max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False,
     foreach: bool | None = None,
@@ -89,23 +109,27 @@ def clip_grad_norm_(
     max_norm: >= 0, inf only computes. norm_type: > 0, or inf. A norm that is not finite is an error with error_if_nonfinite;
     otherwise the gradients are scaled by it, as in torch, to 0 and nan, with a warning. All are changed, or none.
     """
-    if isinstance(max_norm, (int, float)) and max_norm == math.inf:
-        limit = math.inf
-    else:
-        limit = Number("Invalid max_norm: {value}", 0)("max_norm", max_norm)
-    grads = _grads(parameters)
+    limit, grads = _limit(max_norm), _grads(parameters)
     norm = get_total_norm(grads, norm_type, error_if_nonfinite)
-    total = norm.item()
-    if not math.isfinite(total):
-        warnings.warn(
-            f"The total norm of the gradients is {total}: scaled by it they become 0 and nan; "
-            "set error_if_nonfinite=True to stop here",
-            stacklevel=2,
-        )
-    factor = limit / (total + 1e-6)
-    if not factor >= 1:
-        commit([call for g in grads for call in _scaled(g, factor)])
+    _shrink(grads, limit, norm)
     return norm
+
+
+def clip_grad_norm(*args: Any, **kwargs: Any) -> Tensor:
+    """The old name of `clip_grad_norm_`. 旧名称。"""
+    warnings.warn(
+        "`torch.nn.utils.clip_grad_norm` is now deprecated in favor of `torch.nn.utils.clip_grad_norm_`.",
+        FutureWarning,
+        stacklevel=2,
+    )
+    return clip_grad_norm_(*args, **kwargs)
+
+
+def clip_grads_with_norm_(
+    parameters: Iterable[Tensor] | Tensor, max_norm: float, total_norm: Tensor, foreach: bool | None = None
+) -> None:
+    """`clip_grad_norm_` where the norm together is known already, from `get_total_norm`. 按已知的范数裁剪梯度。"""
+    _shrink(_grads(parameters), _limit(max_norm), total_norm)
 
 
 def clip_grad_value_(parameters: Iterable[Tensor] | Tensor, clip_value: float, foreach: bool | None = None) -> None:
@@ -147,3 +171,9 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
         piece: Any = vec.detach()[start : start + p.numel()]
         p.data = piece.reshape(p.shape)
         start += p.numel()
+
+
+# torch has a module for each part, and programs import from them
+clip_grad = convert_parameters = sys.modules[__name__]
+for _name in ("clip_grad", "convert_parameters"):
+    sys.modules[f"{__name__}.{_name}"] = sys.modules[__name__]

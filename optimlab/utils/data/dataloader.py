@@ -71,6 +71,10 @@ def default_convert(example: Any) -> Any:
     return example
 
 
+def get_worker_info() -> None:
+    """None: the data is read by the process itself, never by a worker. 没有子进程读数据。"""
+
+
 class DataLoader:
     """A data set in batches: ``for x, y in DataLoader(data, 64, shuffle=True)``. 按批提供数据。
 

@@ -57,7 +57,7 @@ class RandomSampler(Sampler):
         generator: Generator | None = None,
     ) -> None:
         self.data_source, self.generator = data_source, generator
-        self.replacement = Flag()("replacement", replacement)
+        self.replacement = bool(Flag()("replacement", replacement))
         self._num_samples = None if num_samples is None else int(_COUNT("num_samples", num_samples))
 
     @property
@@ -102,7 +102,7 @@ class WeightedRandomSampler(Sampler):
         self, weights: Sequence[float], num_samples: int, replacement: bool = True, generator: Generator | None = None
     ) -> None:
         self.num_samples = int(_COUNT("num_samples", num_samples))
-        self.replacement, self.generator = Flag()("replacement", replacement), generator
+        self.replacement, self.generator = bool(Flag()("replacement", replacement)), generator
         self.weights = tensor(weights, dtype=float64)
         p = self.weights._array
         if p.ndim != 1 or not np.isfinite(p).all() or (p < 0).any() or not p.any():
@@ -116,17 +116,8 @@ class WeightedRandomSampler(Sampler):
             )
 
     def __iter__(self) -> Iterator[int]:
-        generator, p, double = self.generator or default_generator, self.weights._array, np.dtype(np.float64)
-        if self.replacement:
-            bounds = np.cumsum(p)
-            bounds /= bounds[-1]
-            bounds[-1] = 1
-            drawn = np.searchsorted(bounds, generator.uniform((self.num_samples,), double))
-            return iter(drawn.tolist())
-        # the first arrivals of processes with rates p (Efraimidis and Spirakis 2006)
-        waiting = -np.log1p(-generator.uniform(p.shape, double))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return iter(np.argsort(-(p / waiting), kind="stable")[: self.num_samples].tolist())
+        drawn = self.weights.multinomial(self.num_samples, self.replacement, generator=self.generator)
+        return iter(drawn.tolist())
 
     def __len__(self) -> int:
         return self.num_samples
