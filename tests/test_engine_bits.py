@@ -141,6 +141,76 @@ def test_a_gradient_that_is_another_parameter_is_read_first(engine, groups):
     assert (x.tolist(), y.tolist()) == ([-1.5, -1.75], [3.0, 2.75])
 
 
+@pytest.mark.parametrize("engine", ["eager", "numpy", *COMPILERS])
+def test_a_gradient_that_an_earlier_group_writes_is_read_first(engine):
+    """Also where the earlier group's parameter has new memory since the last step, and where it is its state."""
+    x, y = ol.tensor([2.0, 1.0], requires_grad=True), ol.tensor([4.0, 3.0], requires_grad=True)
+    optimizer = optim.SGD([{"params": [x]}, {"params": [y]}], lr=0.5, momentum=0.5)
+    with using(engine):
+        for _ in range(3):
+            x.grad, y.grad = ol.ones(2), ol.ones(2)
+            optimizer.step()
+        x.data = ol.tensor([8.0, 16.0])
+        x.grad, y.grad = ol.ones(2), x.detach()
+        v, buffer = (optimizer.state[p]["momentum_buffer"].tolist() for p in (x, y))
+        start = y.tolist()
+        optimizer.step()
+        assert y.tolist() == [a - 0.5 * (0.5 * b + g) for a, b, g in zip(start, buffer, [8.0, 16.0], strict=True)]
+        y.grad = optimizer.state[x]["momentum_buffer"]
+        v, buffer = (optimizer.state[p]["momentum_buffer"].tolist() for p in (x, y))
+        start = y.tolist()
+        optimizer.step()
+        assert y.tolist() == [a - 0.5 * (0.5 * b + g) for a, b, g in zip(start, buffer, v, strict=True)]
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("engine", ["eager", "numpy", *COMPILERS])
+def test_state_that_two_parameters_share_is_refused(engine, groups):
+    """What a step would leave there depends on the order, and so on the engine."""
+    ps = [ol.ones(3, requires_grad=True) for _ in range(2)]
+    optimizer = optim.Adam([{"params": [p]} for p in ps] if groups == 2 else ps)
+    with using(engine):
+        for shared in (False, True):
+            for p in ps:
+                p.grad = ol.ones(3)
+            if not shared:
+                optimizer.step()
+        before = [p.tolist() for p in ps]
+        optimizer.state[ps[1]]["exp_avg"] = optimizer.state[ps[0]]["exp_avg"][:]
+        with pytest.raises(
+            ValueError, match=r"share memory, and a step would write there twice; give each .* \.clone\(\)"
+        ):
+            optimizer.step()
+    assert [p.tolist() for p in ps] == before
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("engine", ["eager", "numpy", *COMPILERS])
+def test_a_constant_may_be_too_large_for_single_precision(engine):
+    """It is infinite there, in silence: 1e300 is another word for no limit."""
+    p = ol.tensor([1.0, 2.0], requires_grad=True)
+    optimizer = optim.Rprop([p], lr=1.0, etas=(0.5, 2.0), step_sizes=(0.0, 1e300))
+    with using(engine), np.errstate(all="raise"):
+        for _ in range(3):
+            p.grad = ol.ones(2)
+            optimizer.step()
+    assert p.tolist() == [1.0 - 7.0, 2.0 - 7.0]
+
+
+@pytest.mark.parametrize("engine", ["eager", "numpy", *COMPILERS])
+@pytest.mark.parametrize("kind", [float, ol.tensor])
+def test_minus_zero_is_zero_among_options(engine, kind):
+    """They are equal, so a plan sees no change."""
+    p = ol.tensor([-0.0], requires_grad=True)
+    optimizer = optim.SGD([p], lr=0.0)
+    with using(engine):
+        for value in (0.0, -0.0, -0.0):
+            optimizer.param_groups[0]["lr"] = kind(value)
+            p.grad = ol.ones(1)
+            optimizer.step()
+    assert np.signbit(p.detach().numpy()).all()  # -0 - 0; to take away -0 would make it 0
+
+
 def test_an_older_processor_gives_the_same_bits():
     """Without the wide registers of this one, in NumPy and in Numba."""
     environment = {**os.environ, "NPY_DISABLE_CPU_FEATURES": "X86_V4 X86_V3", "NUMBA_CPU_NAME": "generic"}

@@ -8,11 +8,13 @@ import textwrap
 import threading
 import time
 import tracemalloc
+import weakref
 
 import numpy as np
 import pytest
 
 import optimlab as ol
+from bits import using
 from optimlab import optim
 from optimlab.commit import commit
 from optimlab.optim import engine, kernel
@@ -362,6 +364,34 @@ def test_gradients_are_not_kept():
     array = p.grad._array
     optimizer.zero_grad()
     assert sys.getrefcount(array) == 2  # this name, and the argument
+
+
+@pytest.mark.parametrize("name", ["numpy", "numba"])
+def test_a_group_that_is_taken_away_is_not_kept(name, cache):
+    ps = [ol.zeros(5, requires_grad=True) for _ in range(3)]
+    optimizer = optim.Adam([{"params": [p]} for p in ps])
+    with using(name):
+        for _ in range(3):
+            for p in ps:
+                p.grad = ol.ones(5)
+            optimizer.step()
+        arrays = [weakref.ref(x._array) for x in (ps[2], optimizer.state[ps[2]]["exp_avg"])]
+        del optimizer.param_groups[2], optimizer.state[ps.pop()], p
+        optimizer.step()
+    assert [array() for array in arrays] == [None, None]
+
+
+def test_a_gradient_that_became_read_only_is_still_read(compiled, cache):
+    """Also by the kernel of another branch, which asks anew where it lies."""
+    p, twin = (ol.ones(5, requires_grad=True) for _ in range(2))
+    optimizers = [optim.Adam([x]) for x in (p, twin)]
+    p.grad, twin.grad = ol.ones(5), ol.ones(5)
+    for weight_decay in (0, 0, 0, 0.1, 0.1):
+        p.grad.numpy().flags.writeable = not weight_decay
+        for optimizer in optimizers:
+            optimizer.param_groups[0]["weight_decay"] = weight_decay
+            optimizer.step()
+        assert p.tolist() == twin.tolist()
 
 
 def test_auto_compiles_for_those_who_wait():

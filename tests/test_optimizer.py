@@ -493,6 +493,17 @@ def test_a_group_added_later_joins_in():
     assert schedule.get_last_lr() == [0.2, 0.5] and optimizer.param_groups[1]["initial_lr"] == 1.0
 
 
+def test_state_of_a_parameter_that_is_in_no_group_is_named():
+    p, q = leaf(), leaf(1.0, 2.0, 3.0)
+    optimizer = optim.Adam([p, q])
+    step(optimizer, [1.0, 1.0], [1.0, 1.0, 1.0])
+    optimizer.param_groups[0]["params"].pop()
+    with pytest.raises(KeyError, match=r"state of a tensor of shape \(3,\) that is in none of its groups; .* del "):
+        optimizer.state_dict()
+    del optimizer.state[q]
+    assert list(optimizer.state_dict()["state"]) == [0]
+
+
 def test_state_dict_has_torchs_keys():
     schedule = lr_scheduler.StepLR(optim.SGD([leaf()], lr=0.4), 3)
     assert schedule.state_dict() == {

@@ -160,7 +160,7 @@ def test_after_an_interruption_it_goes_on_as_if_nothing_had_been(name, options):
     assert point > 500
 
 
-@pytest.mark.parametrize("key", ["step", "exp_avg"])
+@pytest.mark.parametrize("key", ["step", "exp_avg", "exp_avg_sq"])
 @pytest.mark.parametrize("which", ENGINES)
 def test_state_that_becomes_read_only_makes_no_half_step(which, key):
     with using(which):
@@ -169,6 +169,11 @@ def test_state_that_becomes_read_only_makes_no_half_step(which, key):
         with contextlib.suppress(ValueError):  # it may be refused, or not be seen
             problem.step()
         assert versions_aside(problem.bits()) in (versions_aside(before), versions_aside(after))
+        before = problem.bits()
+        problem.optimizer.param_groups[0]["weight_decay"] = 0.1  # another branch, for which all is looked at again
+        with pytest.raises(ValueError, match=f"{key} of a parameter is in memory that is read-only; put a copy there"):
+            problem.step()
+        assert problem.bits() == before
 
 
 @pytest.mark.parametrize("change", [{"lr": 0.5}, {"maximize": True}], ids=str)

@@ -75,6 +75,8 @@ class NumPyRun:
         for letter, group in arrays.items():
             self._streams |= self._rows(letter, group)
         self._constants = np.empty(tape.constants, dtype)
+        # the same memory: it takes a list faster than NumPy does, and 1e300 as float32 without a warning
+        self._numbers: Any = np.ctypeslib.as_ctypes(self._constants)
         for k in range(tape.constants):
             self._streams[~k] = functools.partial(repeat, self._constants[k, ...])
             self._streams["bits", ~k] = functools.partial(repeat, self._constants.view(self._integers)[k, ...])
@@ -109,7 +111,7 @@ class NumPyRun:
 
     def calls(self, gradients: list[np.ndarray], constants: Sequence[float], fresh: bool = True) -> list[tuple]:
         """What to commit for one step."""
-        self._constants[...] = constants
+        self._numbers[:] = constants
         streams = self._streams | self._rows("g", gradients)
         # zip takes one call of every instruction in turn: all of a block, then the next block
         return [

@@ -145,8 +145,9 @@ class Elementwise(Optimizer):
         """
         loss = self._loss(closure)
         engine, calls = choice(self._seconds), list[tuple]()
+        before, self._plans = self._plans, {}
         for i, group in enumerate(self.param_groups):
-            calls += self._recorded(group) if group.get("differentiable") else self._planned(i, group, engine)
+            calls += self._recorded(group) if group.get("differentiable") else self._planned(i, group, engine, before)
         start = perf_counter()
         commit(calls, self._overflow.setdefault if self.nonnegative else None)
         self._seconds += perf_counter() - start
@@ -154,14 +155,16 @@ class Elementwise(Optimizer):
 
     _after_step = tell_overflow
 
-    def _planned(self, i: int, group: dict[str, Any], engine: str) -> list[tuple]:
+    def _planned(self, i: int, group: dict[str, Any], engine: str, before: dict[int, Plan]) -> list[tuple]:
         """What to commit for group i, by the plan of the step before where that still holds."""
-        plan = self._plans.get(i)
+        plan = before.get(i)
         calls = plan.calls(self) if plan is not None and plan.holds(self, group, engine) else None
         if calls is None:
-            plan = self._plans[i] = Plan(self, group, engine)
+            before.clear()  # the plans of later groups know what the earlier ones write
+            plan = Plan(self, i, engine)
             calls = plan.calls(self)
-        assert calls is not None  # a new plan fits: it was made of what is there
+        assert plan is not None and calls is not None  # a new plan fits: it was made of what is there
+        self._plans[i] = plan
         return calls
 
     def _recorded(self, group: dict[str, Any]) -> list[tuple]:

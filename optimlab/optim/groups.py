@@ -79,24 +79,35 @@ def refuse_overflowing_lr(group: dict[str, Any]) -> None:
             )
 
 
-def refuse_shared_memory(params: Sequence[Tensor]) -> None:
-    """Raise ValueError where an element would be stepped twice: a parameter in two groups, or two views of the same memory."""
-    if len({id(p) for p in params}) < len(params):
-        raise ValueError("some parameters appear in more than one parameter group; give each to one group")
-    arrays = [p._array for p in params if not p.is_sparse and p._array.size]
-    for a in arrays:
-        if any(step == 0 and n > 1 for step, n in zip(a.strides, a.shape, strict=True)):
-            raise ValueError(
-                f"a parameter of shape {a.shape} repeats the same memory, as .expand() makes it; optimize what it was made from"
-            )
+def sharing(arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray] | None:
+    """Two arrays that share memory; None where there are none."""
+    arrays = [a for a in arrays if a.size]
+    owners = [a if a.base is None else a.base for a in arrays]
+    if len({*map(id, owners)}) == len(owners) and all(type(x) is np.ndarray and x.base is None for x in owners):
+        return None  # nearly always: each has memory of its own
     spans = sorted((*np.lib.array_utils.byte_bounds(a), i) for i, a in enumerate(arrays))
     reach: list[tuple[int, int]] = []  # (end, index) of those that reach beyond the start of the next
     for start, end, i in spans:
         reach = [(e, k) for e, k in reach if e > start]
         for _, k in reach:
             if np.shares_memory(arrays[i], arrays[k]):
-                raise ValueError(
-                    f"two parameters, of shapes {arrays[k].shape} and {arrays[i].shape}, share memory and would step twice; "
-                    "give the tensor they are views of"
-                )
+                return arrays[k], arrays[i]
         reach.append((end, i))
+    return None
+
+
+def refuse_shared_memory(params: Sequence[Tensor]) -> None:
+    """Raise ValueError where an element would be stepped twice: a parameter in two groups, or two views of the same memory."""
+    if len({id(p) for p in params}) < len(params):
+        raise ValueError("some parameters appear in more than one parameter group; give each to one group")
+    arrays = [p._array for p in params if not p.is_sparse]
+    for a in arrays:
+        if a.size and any(step == 0 and n > 1 for step, n in zip(a.strides, a.shape, strict=True)):
+            raise ValueError(
+                f"a parameter of shape {a.shape} repeats the same memory, as .expand() makes it; optimize what it was made from"
+            )
+    if two := sharing(arrays):
+        raise ValueError(
+            f"two parameters, of shapes {two[0].shape} and {two[1].shape}, share memory and would step twice; "
+            "give the tensor they are views of"
+        )

@@ -282,13 +282,14 @@ class NumbaRun:
         self._kernel = kernel(tape, dtype, several)
         self._shares = share(sizes, numba.get_num_threads() if several else 1, dtype.itemsize)
         self._constants = np.empty(tape.constants, dtype)
+        self._numbers: Any = np.ctypeslib.as_ctypes(self._constants)  # as in NumPyRun
         order = letters(tape)
         self._addresses = np.array([addresses(arrays.get(x, arrays["p"])) for x in order], np.intp)
         self._gradients = self._addresses[order.index("g")]
 
     def calls(self, gradients: list[np.ndarray], constants: Sequence[float], fresh: bool = True) -> list[tuple]:
         """What to commit for one step."""
-        self._constants[...] = constants
+        self._numbers[:] = constants
         if fresh:
             self._gradients[...] = addresses(gradients)
         # the last call does nothing; it keeps the gradients alive

@@ -268,7 +268,13 @@ class Optimizer:
             for group in self.param_groups
         ]
         # a look at state[p] before the first step leaves an empty dict there, which is no state
-        state = {order[id(k)] if isinstance(k, Tensor) else k: v for k, v in self.state.items() if v}
+        found = {k: v for k, v in self.state.items() if v}
+        if lost := [k for k in found if isinstance(k, Tensor) and id(k) not in order]:
+            raise MissingError(
+                f"the optimizer has state of a tensor of shape {shape_of(lost[0])} that is in none of its groups; put it into "
+                "one, or write del optimizer.state[p]"
+            )
+        state = {order[id(k)] if isinstance(k, Tensor) else k: v for k, v in found.items()}
         result: dict[str, Any] = {"state": state, "param_groups": groups}
         for hook in self._hooks["state_dict_post"].values():
             changed = hook(self, result)

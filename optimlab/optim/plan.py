@@ -19,6 +19,7 @@ import numpy as np
 
 from optimlab.optim.blocks import drain, scratch
 from optimlab.optim.engine import eager, make_run
+from optimlab.optim.groups import sharing
 from optimlab.optim.rows import by_rows
 from optimlab.optim.scalars import Trace
 from optimlab.optim.tape import Tape, follow, record
@@ -46,7 +47,9 @@ def plain(option: Any) -> Any:
     if isinstance(option, tuple):
         return tuple(map(plain, option))
     if isinstance(option, Tensor):
-        return option.item()
+        option = option.item()
+    if isinstance(option, float):
+        return option + 0.0  # -0.0 equals 0.0, so nobody would see it come
     return option if _fixed(option) else deepcopy(option)
 
 
@@ -104,7 +107,7 @@ class Batch:
         self.way: tuple[Tape | None, Trace | None, Any, Any, Any, Any] = (None,) * 6
 
     def beware(self, arrays: list[np.ndarray], params: list[Tensor]) -> None:
-        """Say what a step writes, here and in other groups: gradients that share memory with it are copied beforehand."""
+        """Say what a step writes, here and in earlier groups: gradients that share memory with it are copied beforehand."""
         self.written = arrays, params
         ours = [*arrays, *map(_array, params)]
         owners = [a if a.base is None else a.base for a in ours]
@@ -176,8 +179,8 @@ class Batch:
 
     def calls(
         self, engine: str, gradients: list, numbers: dict[str, float], options: dict, maximize: bool
-    ) -> list[tuple]:
-        """What to commit for one step."""
+    ) -> list[tuple] | None:
+        """What to commit for one step; None where the rule takes another branch than a step ago."""
         scalars = options | numbers
         letters, counted = tuple(self.arrays), tuple(x for x in numbers if x != "t")
         if "t" in numbers:
@@ -195,8 +198,10 @@ class Batch:
                 before, (tape, constants, results) = tape, recorded(scalars=scalars)
                 if before is None or trace is not None:  # otherwise it is known that this rule cannot be followed
                     trace = follow(recorded, scalars)
-                if tape != before:  # the rule takes another branch than a step ago
+                if before is None:
                     run, self.fresh = make_run(engine, tape, self.arrays, self.flat), True
+                elif tape != before:  # what runs it is made of arrays as they are now, which are to be checked anew
+                    return None
             self.way = tape, trace, run, scalars, constants, results  # all at once, whatever interrupts
         if self.half:
             for whole, own in zip(self.arrays["p"], self.own, strict=True):
@@ -226,10 +231,10 @@ class Plan:
     initial: dict[str, Any]
     maximize: bool
 
-    def __init__(self, optimizer: "Elementwise", group: dict[str, Any], engine: str) -> None:
-        self.group, self.engine, self.scratch = group, engine, scratch()
+    def __init__(self, optimizer: "Elementwise", i: int, engine: str) -> None:
+        self.group, self.engine, self.scratch = optimizer.param_groups[i], engine, scratch()
         self.__dict__.update(self._read_options(optimizer))
-        self.params = list(group["params"])
+        self.params = list(self.group["params"])
         members: dict[tuple, list[tuple[Tensor, dict]]] = {}
         self.idle: list[Tensor] = []
         self.sparse: list[Tensor] = []  # with gradients that are
@@ -239,7 +244,7 @@ class Plan:
             if p.grad is None:
                 self.idle.append(p)
                 continue
-            if p.grad.is_sparse and optimizer.takes_sparse(group):
+            if p.grad.is_sparse and optimizer.takes_sparse(self.group):
                 self.sparse.append(p)
                 continue
             state = optimizer._checked_state(p, self.initial)
@@ -257,10 +262,19 @@ class Plan:
             )
             members.setdefault(key, []).append((p, state))
         self.batches = [Batch(optimizer, pairs, letters, flat=key[-1]) for key, pairs in members.items()]
-        arrays = [*chain.from_iterable(chain.from_iterable(batch.arrays.values()) for batch in self.batches)]
-        others = list(optimizer._parameters())
+        self.written: list[np.ndarray] = []
         for batch in self.batches:
-            batch.beware(arrays, others)
+            self.written += chain(batch.own, *(group for letter, group in batch.arrays.items() if letter != "p"))
+        # groups are stepped one after the other, so what a later one writes does not matter
+        written = [*chain.from_iterable(plan.written for plan in optimizer._plans.values()), *self.written]
+        if two := sharing(written):
+            raise ValueError(
+                f"two tensors of shapes {two[0].shape} and {two[1].shape}, both state or one a parameter, share memory, and "
+                "a step would write there twice; give each memory of its own, as .clone() does"
+            )
+        params = [p for group in optimizer.param_groups[: i + 1] for p in group["params"]]
+        for batch in self.batches:
+            batch.beware(written, params)
 
     def _read_options(self, optimizer: "Elementwise") -> dict[str, Any]:
         """Check the group's options; what the plan takes down of them, by attribute."""
@@ -303,7 +317,10 @@ class Plan:
             gradients, numbers = batch.gradients(), batch.scalar_state()
             if gradients is None or numbers is None:
                 return None
-            calls += batch.calls(self.engine, gradients, numbers, self.options, self.maximize)
+            found = batch.calls(self.engine, gradients, numbers, self.options, self.maximize)
+            if found is None:
+                return None
+            calls += found
         whole = optimizer.takes_sparse(self.group) == "whole"
         for p in self.sparse:
             calls += by_rows(optimizer, p, self.options, self.initial, self.maximize, whole)
