@@ -6,7 +6,22 @@
 from math import e, inf, nan, pi
 from typing import TYPE_CHECKING, Any
 
-from optimlab import accelerator, autograd, backends, cuda, jacobians, nn, optim, serialization, testing, utils
+from optimlab import (
+    accelerator,
+    amp,
+    autograd,
+    backends,
+    cuda,
+    func,
+    jacobians,
+    linalg,
+    nn,
+    optim,
+    serialization,
+    testing,
+    utils,
+)
+from optimlab.amp import GradScaler, autocast, is_autocast_enabled
 from optimlab.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from optimlab.checkpoint import CheckpointError, load, save
 from optimlab.creation import (
@@ -55,6 +70,7 @@ from optimlab.dtype import (
     float16,
     float32,
     float64,
+    get_default_device,
     get_default_dtype,
     iinfo,
     int8,
@@ -64,10 +80,12 @@ from optimlab.dtype import (
     preserve_format,
     promote_types,
     result_type,
+    set_default_device,
     set_default_dtype,
     uint8,
 )
 from optimlab.dtype import bool_ as bool
+from optimlab.foreach import FOREACH
 from optimlab.functions import (
     METHODS,
     bincount,
@@ -103,4 +121,5 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 double, float, half, long, int, short = float64, float32, float16, int64, int32, int16
 globals().update(METHODS)  # exp, sum, reshape, …: each method of Tensor that is a function in torch
-del METHODS
+globals().update(FOREACH)  # _foreach_add_ and the like
+del METHODS, FOREACH

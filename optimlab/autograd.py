@@ -13,7 +13,7 @@ from optimlab.backward import accumulate, as_grad, differentiate
 from optimlab.custom import Function
 from optimlab.dtype import float64
 from optimlab.functional import TensorError
-from optimlab.graph import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from optimlab.graph import _mode, enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from optimlab.operators import shape_of
 from optimlab.tensor import Tensor
 
@@ -22,6 +22,7 @@ __all__ = [
     "GradcheckError",
     "Variable",
     "backward",
+    "detect_anomaly",
     "enable_grad",
     "grad",
     "gradcheck",
@@ -37,16 +38,36 @@ Variable = Tensor
 
 
 class set_detect_anomaly:
-    """Accepted, also as a context; an error of backward names its operation in any case. 无需开启。"""
+    """Let backward stop where a gradient becomes nan, and name the operation; in a ``with`` block until its end. 检测 nan。
+
+    An error of backward names its operation in any case.
+    """
 
     def __init__(self, mode: bool, check_nan: bool = True) -> None:
-        self.mode = mode
+        self._before, _mode.anomaly = _mode.anomaly, mode and check_nan
 
     def __enter__(self) -> None:
-        """Nothing is switched."""
+        """It is switched already."""
 
     def __exit__(self, *error: object) -> None:
-        """Nothing was switched."""
+        _mode.anomaly = self._before
+
+
+class detect_anomaly:
+    """Within ``with``, backward stops where a gradient becomes nan, and names the operation. 检测 nan。"""
+
+    def __init__(self, check_nan: bool = True) -> None:
+        self._wanted = check_nan
+        warnings.warn(
+            "Anomaly Detection has been enabled. This mode will increase the runtime and should only be enabled for debugging.",
+            stacklevel=2,
+        )
+
+    def __enter__(self) -> None:
+        self._before, _mode.anomaly = _mode.anomaly, self._wanted
+
+    def __exit__(self, *error: object) -> None:
+        _mode.anomaly = self._before
 
 
 Some = Tensor | Sequence[Tensor]

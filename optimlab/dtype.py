@@ -149,6 +149,16 @@ def check_device(place: Any) -> None:
         raise AssertionError(f"Torch not compiled with {name} enabled: optimlab computes on the CPU; use device='cpu'")
 
 
+def set_default_device(device: Any) -> None:
+    """Nothing but the check of ``device``: "cpu" is the one there is. 默认设备只能是 CPU。"""
+    check_device(device)
+
+
+def get_default_device() -> device:
+    """The CPU. 默认设备：CPU。"""
+    return CPU
+
+
 def common(a: np.ndarray, b: np.ndarray) -> np.dtype:
     """torch's rule for two dtypes: the higher kind wins; within one kind, an array wins over a 0-d one."""
     rank_a, rank_b = (KINDS.index(x.dtype.kind.replace("u", "i")) for x in (a, b))

@@ -19,6 +19,7 @@ from optimlab.functional import OPERATIONS, unbroadcast
 
 class _Mode(threading.local):
     recording = True
+    anomaly = False  # whether backward stops where nan appears
 
 
 _mode = _Mode()
@@ -364,6 +365,7 @@ def gradients(
 
     for edge, g in seeds:
         collect(edge, g, True)
+    watched = _mode.anomaly
     for node in nodes:
         arrived = collected.pop(id(node), None)
         if arrived is None:
@@ -373,6 +375,11 @@ def gradients(
             collected[id(node)] = node, g, True
         for edge, local in node.flow(g, needed):
             array = local if type(local) is np.ndarray else getattr(local, "_array", local)
+            if watched and np.isnan(getattr(array, "values", array)).any():
+                place = next(i for i, x in enumerate(node.edges) if x is edge)
+                raise RuntimeError(
+                    f"Function '{node.name()}' returned nan values in its {place}th output: look at what is computed there"
+                )
             dtype = edge.dtype if isinstance(edge, Node) else edge._array.dtype
             if array.dtype != dtype:
                 local = local.astype(dtype) if local is array else local.to(dtype)

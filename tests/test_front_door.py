@@ -109,6 +109,7 @@ PATHS = {
     "nn.modules.activation": "ReLU", "nn.modules.normalization": "LayerNorm", "nn.modules.sparse": "Embedding",
     "testing": "assert_close",
     "cuda": "is_available", "backends.mps": "is_available", "random": "manual_seed",
+    "amp": "autocast", "cuda.amp": "GradScaler", "func": "functional_call", "linalg": "norm",
     "accelerator": "current_accelerator", "serialization": "load",
 }  # fmt: skip
 

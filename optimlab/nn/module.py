@@ -10,6 +10,7 @@ import numpy as np
 
 from optimlab.dtype import as_numpy, check_device, dtype, float16, float32, float64
 from optimlab.hooks import RemovableHandle, add_hook
+from optimlab.nn.backward_hooks import call as seen_on_the_way_back
 from optimlab.nn.parameter import Parameter
 from optimlab.nn.state import States, dotted
 from optimlab.tensor import Tensor
@@ -30,12 +31,13 @@ class Module(States):
 
     _forward_hooks: dict[int, tuple[Callable, bool]]
     _forward_pre_hooks: dict[int, tuple[Callable, bool]]
+    _backward_hooks: dict[int, Callable]
     _non_persistent_buffers_set: set[str]
 
     def __init__(self) -> None:
         self.__dict__.update(
             training=True, _parameters={}, _buffers={}, _modules={}, _non_persistent_buffers_set=set(),
-            _forward_hooks={}, _forward_pre_hooks={},
+            _forward_hooks={}, _forward_pre_hooks={}, _backward_hooks={},
         )  # fmt: skip
 
     # ---- parts as attributes
@@ -138,7 +140,7 @@ class Module(States):
         raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not (self._forward_pre_hooks or self._forward_hooks):
+        if not (self._forward_pre_hooks or self._forward_hooks or self._backward_hooks):
             return self.forward(*args, **kwargs)
         for hook, with_kwargs in list(self._forward_pre_hooks.values()):
             changed = hook(self, args, kwargs) if with_kwargs else hook(self, args)
@@ -146,6 +148,12 @@ class Module(States):
                 args, kwargs = changed
             elif changed is not None:
                 args = changed if isinstance(changed, tuple) else (changed,)
+        if self._backward_hooks:
+            return seen_on_the_way_back(self, list(self._backward_hooks.values()), args, lambda a: self._run(a, kwargs))
+        return self._run(args, kwargs)
+
+    def _run(self, args: tuple, kwargs: dict[str, Any]) -> Any:
+        """``forward`` and the hooks after it."""
         output = self.forward(*args, **kwargs)
         for hook, with_kwargs in list(self._forward_hooks.values()):
             changed = hook(self, args, kwargs, output) if with_kwargs else hook(self, args, output)
@@ -163,6 +171,10 @@ class Module(States):
     ) -> RemovableHandle:
         """Call ``hook(module, args, output)`` after ``forward``; what it returns, unless None, replaces the output."""
         return _register(self._forward_hooks, hook, prepend, with_kwargs)
+
+    def register_full_backward_hook(self, hook: Callable, prepend: bool = False) -> RemovableHandle:
+        """Call ``hook(module, grad_input, grad_output)``, two tuples, in backward; what it returns replaces grad_input."""
+        return add_hook(self._backward_hooks, hook, prepend)
 
     def train(self, mode: bool = True) -> "Module":
         """Put every module into training mode; returns the module."""

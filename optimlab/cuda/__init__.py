@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from optimlab.cuda import amp as amp
 from optimlab.dtype import check_device
 from optimlab.random import Generator
 
