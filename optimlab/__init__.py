@@ -3,6 +3,7 @@
 用 numpy 写成的 torch.optim：把 ``import torch`` 换成 ``import optimlab as torch``，程序照常运行。
 """
 
+import sys
 from math import e, inf, nan, pi
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +109,7 @@ from optimlab.functions import (
     where,
 )
 from optimlab.lending import as_torch
+from optimlab.missing import tell
 from optimlab.optim.engine import set_engine
 from optimlab.printing import set_printoptions
 from optimlab.random import Generator, default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
@@ -122,4 +124,9 @@ __version__ = "0.1.0"
 double, float, half, long, int, short = float64, float32, float16, int64, int32, int16
 globals().update(METHODS)  # exp, sum, reshape, …: each method of Tensor that is a function in torch
 globals().update(FOREACH)  # _foreach_add_ and the like
-del METHODS, FOREACH
+for _module in (
+    sys.modules[__name__], amp, autograd, cuda, func, linalg, nn, nn.functional, nn.init, nn.utils, optim, optim.lr_scheduler,
+    utils, utils.data,
+):  # fmt: skip
+    tell(_module)
+del METHODS, FOREACH, sys, tell

@@ -122,6 +122,28 @@ def test_import_paths(path, name):
     assert (torch and type(theirs).__name__ == type(found).__name__) or callable(theirs) == callable(found)
 
 
+def test_a_missing_name_says_what_to_do():
+    modules = (
+        "",
+        ".nn",
+        ".nn.functional",
+        ".nn.init",
+        ".optim",
+        ".optim.lr_scheduler",
+        ".utils.data",
+        ".cuda",
+        ".autograd",
+    )
+    for name in modules:
+        module = importlib.import_module(f"optimlab{name}")
+        assert not hasattr(module, "LSTM") and getattr(module, "LSTM", 1) == 1
+        with pytest.raises(AttributeError, match=rf"no attribute 'LSTM': .*dir\(optimlab{name}\) lists it") as error:
+            module.LSTM  # noqa: B018
+        assert error.value.name == "LSTM" and error.value.obj is module
+    with pytest.raises(ImportError, match="LSTM"):
+        from optimlab.nn import LSTM  # noqa: F401
+
+
 def test_a_machine_without_gpu():
     assert ol.cuda.is_available() is False and ol.cuda.device_count() == 0
     assert not ol.backends.cudnn.is_available() and not ol.backends.mps.is_available()

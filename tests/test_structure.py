@@ -81,7 +81,20 @@ LAYERS = [
         "optim.lr_scheduler",
         "optim.swa_utils",
     ],
-    *["optim", "testing", "cuda", "accelerator", "serialization", "backends", "lending", "", "lab", "cli", "__main__"],
+    *[
+        "optim",
+        "testing",
+        "cuda",
+        "accelerator",
+        "serialization",
+        "backends",
+        "lending",
+        "missing",
+        "",
+        "lab",
+        "cli",
+        "__main__",
+    ],
 ]
 
 
