@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -93,18 +94,26 @@ def test_the_next_process_finds_the_kernel(cache):
     assert float(again) < float(first) / 4
 
 
-def test_a_source_that_was_changed_is_not_run(cache):
+@pytest.mark.parametrize("text", [b"raise SystemExit('foreign code')", b"\xff"])
+def test_a_source_that_was_changed_is_not_run(cache, text):
     tape = adam_tape()
     assert works(tape)
     (source,) = cache.rglob("kernel.py")
-    source.write_text("raise SystemExit('foreign code')")
+    source.write_bytes(text)
     assert works(tape)
     assert source.read_text() == kernel.source(tape[0], parallel=False)
 
 
 @pytest.mark.parametrize("kind", ["nbi", "nbc", "seal"])
 @pytest.mark.parametrize(
-    "spoil", [lambda b: b"\x00" + b[1:], lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b + b"x"]
+    "spoil",
+    [
+        lambda b: b"\x00" + b[1:],
+        lambda b: b"\xff" + b[1:],
+        lambda b: b[: len(b) // 2],
+        lambda b: b"",
+        lambda b: b + b"x",
+    ],
 )
 def test_machine_code_that_was_changed_is_not_run(cache, kind, spoil):
     tape = adam_tape()
@@ -145,12 +154,39 @@ def test_without_a_folder_kernels_live_in_memory(tmp_path, monkeypatch):
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["file", "kernels", "kernels", "link", "open"]
 
 
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give a folder away")
+def test_another_users_folder_is_not_used(cache):
+    tape = adam_tape()
+    assert works(tape)
+    (kept,) = cache.iterdir()
+    os.chown(kept, 12345, 12345)
+    assert works(tape) and not hits(tape)
+
+
+@pytest.mark.parametrize("way", ["a file", "NUMBA_CACHE_LOCATOR_CLASSES"])
+def test_numba_keeps_nothing_elsewhere(cache, tmp_path, monkeypatch, way):
+    """Where it cannot write beside the source, Numba would look for machine code, and leave it, in a folder of its own."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "numba's"))
+    tape = adam_tape()
+    if way == "a file":
+        assert works(tape)
+        (code,) = cache.glob("*/__pycache__")
+        shutil.rmtree(code)
+        code.write_text("")
+    else:
+        monkeypatch.setattr(numba.config, "CACHE_LOCATOR_CLASSES", "IPythonCacheLocator", raising=False)
+    assert works(tape) and not hits(tape)
+    assert [path.name for path in tmp_path.iterdir()] == ["kernels"][: way == "a file"]
+
+
 def test_a_full_disk_is_no_error(cache, monkeypatch):
-    def full(**_):
+    def full(_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(kernel.tempfile, "mkstemp", full)
+    monkeypatch.setattr(os, "fsync", full)
     assert works(adam_tape())
+    assert [path.name for path in cache.rglob("*") if path.is_file()] == []
 
 
 def test_without_a_home_kernels_live_in_memory(monkeypatch):

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from optimlab.files import replacing
 from optimlab.optim.blocks import renew
 from optimlab.optim.tape import Tape
 
@@ -119,29 +120,34 @@ def folder() -> Path | None:
         return None
 
 
-def _write(path: Path, text: str) -> None:
-    """Make a file that is there whole or not at all."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent)
-    with open(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-    os.replace(temporary, path)
+def _write(path: Path, text: bytes) -> None:
+    """Make a file that is there whole or not at all, unless that is what it says already."""
+    if not (path.exists() and path.read_bytes() == text):
+        with replacing(str(path)) as file:
+            file.write(text)
 
 
-def _seal(kept: Path) -> str:
+def _seal(kept: Path) -> bytes:
     """The digest of the machine code that Numba keeps beside a source."""
     files = sorted(kept.glob("__pycache__/*"))
-    return hashlib.sha256(b"".join(file.name.encode() + file.read_bytes() for file in files)).hexdigest()
+    return hashlib.sha256(b"".join(file.name.encode() + file.read_bytes() for file in files)).digest()
 
 
 def _prepare(kept: Path, text: str) -> None:
-    """Make ``kept`` the folder of this source; machine code in it that is not as it was left is removed."""
+    """Make ``kept`` the folder of this source; machine code in it that is not as it was left is removed.
+
+    Raises OSError where it cannot be that.
+    """
+    code, seal = kept / "__pycache__", kept / "seal"
     kept.mkdir(mode=0o700, exist_ok=True)
-    source, seal = kept / "kernel.py", kept / "seal"
-    if not source.exists() or source.read_text(encoding="utf-8") != text:
-        _write(source, text)
-    if not seal.exists() or seal.read_text(encoding="utf-8") != _seal(kept):
-        for file in kept.glob("__pycache__/*"):
+    if not _own(kept):
+        raise PermissionError(f"{kept} is not the user's own")
+    code.mkdir(mode=0o700, exist_ok=True)
+    _write(kept / "kernel.py", text.encode())
+    if not (seal.exists() and seal.read_bytes() == _seal(kept)):
+        for file in code.iterdir():
             file.unlink()
+    tempfile.TemporaryFile(dir=code).close()  # where it cannot write, Numba would turn to a folder of its own
 
 
 @functools.cache
@@ -213,7 +219,8 @@ def kernel(tape: Tape, dtype: np.dtype, parallel: bool) -> Callable:
     import numba
 
     text = source(tape, parallel)
-    here = None if numba.config.CACHE_DIR else folder()  # where Numba was told of another folder, it would look there
+    elsewhere = numba.config.CACHE_DIR or getattr(numba.config, "CACHE_LOCATOR_CLASSES", "")
+    here = None if elsewhere else folder()  # where Numba was told of another folder, it would look there
     compiled = None
     if here is not None:
         kept = here / hashlib.sha256(f"{dtype} {text}".encode()).hexdigest()[:32]
