@@ -14,7 +14,7 @@ import pytest
 import optimlab as ol
 from bits import using
 from interrupts import Stop, interrupt
-from optimlab import optim
+from optimlab import graph, optim
 from optimlab.optim import blocks
 
 pytestmark = pytest.mark.usefixtures("no_finalizers")
@@ -266,6 +266,41 @@ def test_when_memory_runs_out(name, options, which, monkeypatch):
             problem.step()
             assert versions_aside(problem.bits()) == versions_aside(after)
     assert failing > 0 or not problem.optimizer.state
+
+
+ROWS = "SparseAdam"  # writes rows picked out by index, for which NumPy makes objects
+
+
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # a generator's own end may need an object
+@pytest.mark.parametrize("which", [x for x in ENGINES if x != "eager"])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [x for x in STEPS if x[0] != ROWS],
+    ids=[x for x in step_names if not x.startswith(ROWS)],
+)
+def test_when_no_object_can_be_made(name, options, which):
+    """Each allocation of Python's own fails once, those in C included: what a commit needs has been made beforehand."""
+    testing = pytest.importorskip("_testcapi")
+    with using(which):
+        problem, before, after = outcomes(name, options, 3)
+        for failing in range(10_000):
+            testing.set_nomemory(failing, failing + 1)
+            try:
+                problem.step()
+            except (MemoryError, SystemError):  # NumPy does not always say what was wrong
+                testing.remove_mem_hooks()
+                assert versions_aside(problem.bits()) in (versions_aside(before), versions_aside(after))
+                if problem.bits() != before:
+                    problem, before, after = outcomes(name, options, 3)
+            else:
+                break
+            finally:
+                testing.remove_mem_hooks()
+                graph._mode.recording = True
+                problem.optimizer._running.clear()
+        assert failing > 50 and versions_aside(problem.bits()) == versions_aside(after)
 
 
 @pytest.mark.parametrize("which", ENGINES)

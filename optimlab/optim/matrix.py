@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -84,7 +83,7 @@ class Planned(Optimizer):
                 new |= self.update(p._array, -g if group.get("maximize") else g, **given)
             for tensor, value in [(p, new["p"]), *((state[key], new.get(x)) for x, key in keys.items())]:
                 if value is not None:
-                    yield partial(np.positive, out=tensor._array), value
+                    yield np.positive, np.asarray(value), tensor._array
                     yield tensor._version.__setitem__, 0, tensor._version[0] + 1
             if self.counts_steps:
                 yield state["step"]._array.fill, given["t"]

@@ -56,14 +56,14 @@ class Walk:
         start = 0
         for p in self.params:
             piece = x[start : start + p.numel()].reshape(p._array.shape)
-            calls.append((partial(np.positive, out=p._array, casting="same_kind"), piece))
+            calls.append((np.positive, piece, p._array))
             calls.append((p._version.__setitem__, 0, p._version[0] + 1))
             start += p.numel()
         return calls
 
     def accept(self, x: Vector) -> list[tuple]:
         """The calls that put the parameters at x, to rest there from now on."""
-        return [*self.put(x), (partial(np.positive, out=self.x), x)]
+        return [*self.put(x), (np.positive, x, self.x)]
 
     def rest(self) -> None:
         """Put the parameters at the last accepted point."""
