@@ -45,6 +45,13 @@ def test_schedule(case, way):
     close(schedules.schedule_run(optimlab, case, **WAYS[way])[KEPT.get(way, ...)], goldens()[key], case)
 
 
+@pytest.mark.parametrize("case", SCHEDULES, ids=str)
+def test_a_state_prints_in_torchs_order(case):
+    torch = pytest.importorskip("torch", reason="torch is not installed; the order of a state is its own")
+    ours, theirs = (list(schedules.schedule_begin(t, case)[1].state_dict()) for t in (optimlab, torch))
+    assert ours == theirs
+
+
 CLOSED = [case for case in SCHEDULES if f"{case}/closed" in goldens()]
 
 

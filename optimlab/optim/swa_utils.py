@@ -80,7 +80,7 @@ class SWALR(LRScheduler):
     ) -> None:
         is_optimizer(optimizer)
         self._swa_lrs = per_group("swa_lr", optimizer, swa_lr, RATE)
-        self._set(anneal_epochs=anneal_epochs, _anneal_strategy=anneal_strategy)
+        self._set(_anneal_strategy=anneal_strategy, anneal_epochs=anneal_epochs)
         super().__init__(optimizer, last_epoch)
 
     def _prepare(self) -> None:

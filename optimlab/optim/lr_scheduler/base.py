@@ -140,6 +140,7 @@ class LRScheduler(Drafted):
                     "last_epoch >= 0; load the optimizer's state first, or begin with last_epoch=-1"
                 )
         self.optimizer, self._verbose = optimizer, bool(verbose)
+        self.base_lrs = []
         self.last_epoch: float = last_epoch  # step(1.5) makes it a fraction
         with self._draft(building=True) as draft:
             draft._begin()

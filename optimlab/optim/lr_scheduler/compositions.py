@@ -18,6 +18,7 @@ class _Composition(LRScheduler):
     """What holds schedules of one optimizer."""
 
     _schedulers: list[LRScheduler]
+    _unsaved = ("optimizer", "_verbose", "_schedulers")  # of these, their states
 
     def _hold(self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None, noun: str) -> None:
         """Check and keep the schedules."""

@@ -15,6 +15,7 @@ class _ByFunction(LRScheduler):
     """One function of the epoch for each group, or one for all; it returns a factor."""
 
     lr_lambdas: list[Function]
+    _unsaved = ("optimizer", "_verbose", "lr_lambdas")  # of these, what a state can hold
 
     def __init__(
         self, optimizer: Optimizer, lr_lambda: Function | list[Function], last_epoch: int = -1, verbose: bool = False

@@ -87,8 +87,7 @@ class ReduceLROnPlateau(LRScheduler):
         eps: float = 1e-8,
         verbose: bool = False,
     ) -> None:
-        self._set(factor=factor, patience=patience, cooldown=cooldown, eps=eps)
-        self._set(mode=mode, threshold=threshold, threshold_mode=threshold_mode)
+        self._set(factor=factor)
         is_optimizer(optimizer)
         self.optimizer, self._verbose = optimizer, bool(verbose)
         groups = len(optimizer.param_groups)
@@ -99,9 +98,10 @@ class ReduceLROnPlateau(LRScheduler):
             )
         self.default_min_lr = RATE("min_lr", min_lr) if lowest is None else None
         self.min_lrs = [RATE("min_lr", x) for x in ([min_lr] * groups if lowest is None else lowest)]
-        self.last_epoch = 0
+        self._set(patience=patience, cooldown=cooldown, eps=eps)
+        self.last_epoch, self._last_lr = 0, self._rates()
         self.mode_worse = math.inf if mode == "min" else -math.inf
-        self._last_lr = self._rates()
+        self._set(mode=mode, threshold=threshold, threshold_mode=threshold_mode)
         self._reset()
 
     def _reset(self) -> None:

@@ -59,8 +59,10 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         last_epoch: int = -1,
         verbose: bool = False,
     ) -> None:
-        self._set(T_0=T_0, T_mult=T_mult, eta_min=eta_min)
-        self.T_i, self.T_cur = self.T_0, LAST_EPOCH("last_epoch", last_epoch)
+        self._set(T_0=T_0)
+        self.T_i = self.T_0
+        self._set(T_mult=T_mult, eta_min=eta_min)
+        self.T_cur = LAST_EPOCH("last_epoch", last_epoch)
         super().__init__(optimizer, last_epoch, verbose)
 
     def limits(self, i: int) -> tuple[float, float]:
