@@ -92,6 +92,7 @@ from optimlab.functions import (
     bincount,
     broadcast_tensors,
     cat,
+    cdist,
     compile,
     concat,
     concatenate,

@@ -89,10 +89,19 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, r
     return _made(np.full(_shape((size,)), _as_array(fill_value, dtype)), requires_grad, device)
 
 
-def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """A matrix, n by m (n), of ones on the diagonal and zeros elsewhere. 单位矩阵。"""
+def eye(
+    n: int,
+    m: int | None = None,
+    *,
+    out: Tensor | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A matrix, n by m (n), of ones on the diagonal and zeros elsewhere; ``out`` takes it, if given. 单位矩阵。"""
     rows, columns = int(_LENGTH("n", n)), None if m is None else int(_LENGTH("m", m))
-    return _made(np.eye(rows, columns, dtype=as_numpy(dtype)), requires_grad, device)
+    made = _made(np.eye(rows, columns, dtype=as_numpy(dtype)), requires_grad, device)
+    return made if out is None else out._become(made)
 
 
 def zeros_like(input: Tensor, *, dtype: Any = None, memory_format: Any = None, **options: Any) -> Tensor:

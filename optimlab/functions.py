@@ -24,7 +24,8 @@ OF_ELEMENTS = (
     "addcdiv", "masked_fill", "equal", "allclose", "isclose",
 )  # fmt: skip
 OF_SEVERAL = (
-    "sum", "mean", "var", "std", "norm", "prod", "cumsum", "logsumexp", "softmax", "log_softmax", "all", "any", "argmax",
+    "sum", "mean", "var", "std", "norm", "dist", "prod", "cumsum", "cumprod", "diff",
+    "logsumexp", "softmax", "log_softmax", "all", "any", "argmax",
     "argmin", "count_nonzero", "max", "min", "amax", "amin", "argsort", "sort", "topk", "median", "unique", "matmul", "dot",
     "inner", "mv", "mm", "bmm", "outer", "ger", "addmm", "trace", "multinomial",
 )  # fmt: skip
@@ -125,6 +126,11 @@ def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
     """The tensors, each repeated to the shape of them all. 广播到同一形状。"""
     shape = np.broadcast_shapes(*(tuple(x.shape) for x in tensors))
     return tuple(x.expand(shape) for x in tensors)
+
+
+def cdist(x1: Tensor, x2: Tensor, p: float = 2.0) -> Tensor:
+    """The distance of each row of x1 from each of x2, as a matrix; in batches too. 两组点之间的距离。"""
+    return (x1.unsqueeze(-2) - x2.unsqueeze(-3)).norm(p, -1)._called("Cdist")
 
 
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:

@@ -127,13 +127,15 @@ class Reductions(Base):
             return self._apply("norm", dim=axes, keepdim=keepdim)
         size = self.abs()
         if p == 0:
-            return (size != 0).to(self.dtype).sum(axes, keepdim)
-        if abs(p) == math.inf:
-            return size._apply("amax" if p > 0 else "amin", dim=axes, keepdim=keepdim)
-        if p == 1:
-            return size.sum(axes, keepdim)
-        total = (size**p).sum(axes, keepdim)
-        return total._root(p) if p > 0 else total ** (1 / p)
+            found = (size != 0).to(self.dtype).sum(axes, keepdim)
+        elif abs(p) == math.inf:
+            found = size._apply("amax" if p > 0 else "amin", dim=axes, keepdim=keepdim)
+        elif p == 1:
+            found = size.sum(axes, keepdim)
+        else:
+            total = (size**p).sum(axes, keepdim)
+            found = total._root(p) if p > 0 else total ** (1 / p)
+        return found._called("LinalgVectorNorm")
 
     def prod(self, dim: int | None = None, keepdim: bool = False) -> "Tensor":
         """The product along ``dim``, or of all elements: pairs, then pairs of pairs, so that gradients hold at zeros too."""
@@ -154,6 +156,27 @@ class Reductions(Base):
         """The sums of the first 1, 2, … elements along ``dim``."""
         axis = axis_of(dim, self._array.ndim)
         return self._apply("cumsum", dim=axis) if self._array.ndim else self.clone()
+
+    def cumprod(self, dim: int) -> "Tensor":
+        """The products of the first 1, 2, … elements along ``dim``."""
+        axis = axis_of(dim, self._array.ndim)
+        x: Any = self if self._array.dtype.kind == "f" else self.long()
+        products = list(x.split(1, axis)) if x.ndim and x.numel() else []
+        for i in range(1, len(products)):
+            products[i] = products[i - 1] * products[i]
+        return x._record("cat", *products, dim=axis)._called("Cumprod") if products else x.clone()
+
+    def diff(self, n: int = 1, dim: int = -1) -> "Tensor":
+        """Each element along ``dim`` less the one before; n times over."""
+        x: Any = self
+        for _ in range(n):
+            later = max(x.shape[dim] - 1, 0)
+            x = x.narrow(dim, min(1, x.shape[dim]), later) - x.narrow(dim, 0, later)
+        return x
+
+    def dist(self, other: "Tensor", p: Any = 2) -> "Tensor":
+        """The p-norm of the difference."""
+        return (self - other).norm(p)._called("Dist")
 
     def logsumexp(self, dim: Dim, keepdim: bool = False) -> "Tensor":
         """The logarithm of the sum of exponentials, without overflow."""

@@ -56,6 +56,8 @@ LOSSES = {
         normal(2, 3, 2),
         shares(2, 3, 2),
     ),
+    "kl": ("kl_div", {}, normal(3, 4), np.append(shares(2, 4), [[0.5, 0.25, 0.25, 0.125]], axis=0)),
+    "kl, logarithms": ("kl_div", {"log_target": True}, normal(3, 4), normal(3, 4)),
 }
 REDUCTIONS = ["mean", "sum", "none"]
 
@@ -72,6 +74,7 @@ def value_and_gradients(torch, name, reduction):
     return [t.detach().numpy() for t in (loss, x.grad, target.grad) if t is not None], loss.grad_fn.name()
 
 
+@pytest.mark.filterwarnings("ignore:reduction. 'mean' divides the total loss")  # of kl_div; torch says so too
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("name", LOSSES)
 def test_as_in_torch(name, reduction):
@@ -83,6 +86,7 @@ def test_as_in_torch(name, reduction):
         np.testing.assert_allclose(a, b, rtol=1e-13, atol=1e-15)  # a few roundings
 
 
+@pytest.mark.filterwarnings("ignore:reduction. 'mean' divides the total loss")
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("name", LOSSES)
 def test_derivatives(name, reduction):
@@ -106,6 +110,22 @@ def test_recorded_values():
     assert smoothed.item() == pytest.approx(0.957606, abs=1e-6)
     half = ol.nn.BCEWithLogitsLoss()(ol.zeros(2), ol.tensor([0.0, 1.0]))
     assert half.item() == pytest.approx(0.693147, abs=1e-6)
+
+
+def test_divergence_of_batches():
+    """ "batchmean" is the sum over the number of examples; a probability of 0 counts as 0."""
+    found = []
+    for t in (ol, pytest.importorskip("torch")):
+        x = t.tensor([[0.25, 0.5], [1.0, -1.0]], dtype=t.float64, requires_grad=True)
+        target = t.tensor([[0.0, 1.0], [0.5, 0.5]], dtype=t.float64)
+        loss = t.nn.KLDivLoss(reduction="batchmean")(x, target)
+        loss.backward()
+        found.append(
+            (loss.item(), x.grad.tolist(), repr(loss), t.nn.functional.kl_div(x, target, reduction="sum").item())
+        )
+    assert found[0] == found[1]
+    with pytest.warns(UserWarning, match="'batchmean' divides only by the batch size"):
+        F.kl_div(ol.zeros(2, 2), ol.ones(2, 2))
 
 
 def test_extremes_stay_finite():

@@ -38,6 +38,51 @@ class LeakyReLU(Module):
         return f"negative_slope={self.negative_slope}" + ", inplace=True" * self.inplace
 
 
+class SiLU(Module):
+    """x · sigmoid(x) of each element, also called swish. Swish 函数。"""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The activation's output."""
+        return F.silu(input, self.inplace)
+
+    def extra_repr(self) -> str:
+        return "inplace=True" * self.inplace
+
+
+class ELU(Module):
+    """x, or alpha · (e^x - 1) where x is negative. 指数线性单元。"""
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__()
+        self.alpha, self.inplace = alpha, inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The activation's output."""
+        return F.elu(input, self.alpha, self.inplace)
+
+    def extra_repr(self) -> str:
+        return f"alpha={self.alpha}" + ", inplace=True" * self.inplace
+
+
+class Softplus(Module):
+    """log(1 + exp(beta · x)) / beta of each element: a smooth ReLU. 平滑的修正线性单元。"""
+
+    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
+        super().__init__()
+        self.beta, self.threshold = beta, threshold
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The activation's output."""
+        return F.softplus(input, self.beta, self.threshold)
+
+    def extra_repr(self) -> str:
+        return f"beta={self.beta}, threshold={self.threshold}"
+
+
 class Tanh(Module):
     """The hyperbolic tangent of each element. 双曲正切。"""
 

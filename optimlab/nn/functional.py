@@ -17,6 +17,7 @@ from optimlab.nn.loss import (
     check_floats,
     cross_entropy,
     huber_loss,
+    kl_div,
     l1_loss,
     mse_loss,
     nll_loss,
@@ -27,10 +28,10 @@ from optimlab.random import default_generator
 from optimlab.tensor import Tensor, apply
 
 __all__ = [
-    "adaptive_avg_pool2d", "avg_pool2d", "batch_norm", "binary_cross_entropy", "binary_cross_entropy_with_logits", "conv2d",
-    "cross_entropy", "dropout", "embedding", "gelu", "huber_loss", "l1_loss", "layer_norm", "leaky_relu", "linear",
-    "log_softmax", "logsigmoid", "max_pool2d", "mse_loss", "nll_loss", "one_hot", "relu", "sigmoid", "smooth_l1_loss",
-    "softmax", "tanh",
+    "adaptive_avg_pool2d", "avg_pool2d", "batch_norm", "binary_cross_entropy", "binary_cross_entropy_with_logits",
+    "conv2d", "cosine_similarity", "cross_entropy", "dropout", "elu", "embedding", "gelu", "group_norm", "huber_loss",
+    "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear", "log_softmax", "logsigmoid", "max_pool2d", "mse_loss",
+    "nll_loss", "normalize", "one_hot", "relu", "sigmoid", "silu", "smooth_l1_loss", "softmax", "softplus", "tanh",
 ]  # fmt: skip
 
 
@@ -279,6 +280,36 @@ def layer_norm(
     return (y if bias is None else y + bias)._called("NativeLayerNorm")
 
 
+def group_norm(
+    input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+) -> Tensor:
+    """Each example's channels in num_groups groups, each group less its mean, over its standard deviation. 组归一化。
+
+    input: (n, channels, …); weight and bias are (channels,), and num_groups divides their number.
+    """
+    n, channels, *field = check_floats("input", input).shape
+    if num_groups < 1 or channels % num_groups:
+        raise TensorError(
+            f"Expected number of channels in input to be divisible by num_groups, but got input of shape {list(input.shape)} "
+            f"and num_groups={num_groups}"
+        )
+    _same_dtype(input, weight=weight, bias=bias)
+    y = apply("standardize", input.reshape(n, num_groups, -1), axes=(2,), eps=eps).reshape(input.shape)
+    column = (-1,) + (1,) * len(field)
+    y = y if weight is None else y * weight.reshape(column)
+    return (y if bias is None else y + bias.reshape(column))._called("NativeGroupNorm")
+
+
+def normalize(input: Tensor, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -> Tensor:
+    """input over its p-norm along ``dim``, or over eps where that is larger. 除以自身的范数。"""
+    return input / input.norm(p, dim, True).clamp_min(eps)
+
+
+def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
+    """The cosine of the angle between two vectors along ``dim``; no norm counts as less than eps. 余弦相似度。"""
+    return (normalize(x1, 2, dim, eps) * normalize(x2, 2, dim, eps)).sum(dim)
+
+
 def check_probability(p: Any) -> float:
     """``p`` if it is a number in [0, 1]."""
     return Number("dropout probability has to be between 0 and 1, but got {value}", 0, 1)("p", p)
@@ -361,6 +392,21 @@ def tanh(input: Tensor) -> Tensor:
 def sigmoid(input: Tensor) -> Tensor:
     """1 / (1 + exp(-x)) of each element. S 形函数。"""
     return _activation("sigmoid", input)
+
+
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
+    """x · sigmoid(x) of each element, also called swish. Swish 函数。"""
+    return _activation("silu", input, inplace)
+
+
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """Each element, or alpha · (e^x - 1) where it is negative. 指数线性单元。"""
+    return _activation("elu", input, inplace, alpha=alpha)
+
+
+def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """log(1 + exp(beta · x)) / beta of each element, and x where beta · x is above threshold. 平滑的修正线性单元。"""
+    return _activation("softplus", input, beta=beta, threshold=threshold)
 
 
 def logsigmoid(input: Tensor) -> Tensor:

@@ -292,6 +292,41 @@ class LayerNorm(Module):
         )
 
 
+class GroupNorm(Module):
+    """Channels in groups, each less its own mean, over its standard deviation, times weight plus bias. 组归一化层。
+
+    Input (n, num_channels, …); num_groups divides num_channels. weight and bias are (num_channels,); they start at 1 and 0.
+    """
+
+    def __init__(
+        self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, device: Any = None,
+        dtype: Any = None, *, bias: bool = True,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        check_device(device)
+        self.num_groups = int(Number("Invalid {name}: {value}", low=1, whole=True)("num_groups", num_groups))
+        (self.num_channels,) = _sizes(num_channels=num_channels)
+        if num_channels % num_groups:
+            raise ValueError(
+                f"num_channels ({num_channels}) must be divisible by num_groups ({num_groups}); choose another of the two"
+            )
+        self.eps, self.affine = _EPS("eps", eps), affine
+        for name, wanted in (("weight", affine), ("bias", affine and bias)):
+            self.register_parameter(name, _empty((num_channels,), dtype) if wanted else None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Begin anew: weight 1, bias 0."""
+        _scale_one(self)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The normalised input."""
+        return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, bias={self.bias is not None}"
+
+
 class Dropout(Module):
     """In training each element is 0 with probability p, and 1/(1-p) times itself otherwise. 随机失活层。"""
 

@@ -124,6 +124,25 @@ def binary_cross_entropy_with_logits(
     return _reduce(loss if weight is None else loss * weight, reduction)._called("BinaryCrossEntropyWithLogits")
 
 
+def kl_div(input: Tensor, target: Tensor, reduction: str = "mean", log_target: bool = False) -> Tensor:
+    """t (log t - x) for log-probabilities x = input and probabilities t = target, or with log_target their logarithms. KL 散度。
+
+    reduction: "batchmean", the sum over the number of examples, is what the divergence is defined as; "mean", "sum", "none".
+    """
+    batch = reduction == "batchmean"
+    if reduction == "mean":
+        warnings.warn(
+            "reduction: 'mean' divides the total loss by both the batch size and the support size.'batchmean' divides only by "
+            "the batch size, and aligns with the KL div math definition.",
+            stacklevel=2,
+        )
+    x, t = _pair(input, target, "sum" if batch else reduction)
+    log = t if log_target else apply("where", t._array > 0, t, 1.0).log()  # 0 log 0 is 0
+    each = t.exp() * (log - x) if log_target else t * log - t * x
+    loss = _reduce(each, "sum" if batch else reduction)
+    return loss / len(input) if batch else loss
+
+
 def _check_classes(input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int) -> bool:
     """Raise where target does not number classes of input; returns whether some targets are ignored."""
     if not isinstance(target, Tensor) or target._array.dtype.kind not in "iu":
@@ -270,6 +289,18 @@ class HuberLoss(_Loss):
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """The loss of ``input`` against ``target``, two tensors of floats of the same shape."""
         return huber_loss(input, target, self.reduction, self.delta)
+
+
+class KLDivLoss(_Loss):
+    """How far probabilities are from those that the input gives the logarithms of, `functional.kl_div`. KL 散度。"""
+
+    def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
+        super().__init__("sum" if reduction == "batchmean" else reduction)
+        self.reduction, self.log_target = reduction, log_target
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """The loss of log-probabilities ``input`` against probabilities ``target``, of the same shape."""
+        return kl_div(input, target, self.reduction, self.log_target)
 
 
 class _Weighted(_Loss):

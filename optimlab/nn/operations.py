@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from optimlab.arrays import keep, perform
+from optimlab.arrays import keep, perform, sigmoid
 from optimlab.functional import register
 from optimlab.sparse import COO
 
@@ -201,6 +201,11 @@ def _gelu_by_a(g: Array, a: Array) -> Array:
     return g * (below + a * np.exp(-0.5 * a * a) / math.sqrt(2 * math.pi))
 
 
+def _silu_by_a(g: Array, a: Array) -> Array:
+    s = perform("sigmoid", a)
+    return g * s * (1 + a * (1 - s))
+
+
 def _embedding_by_a(g: Array, b: Array, shape: Shape, padding: int | None, sparse: bool) -> Array:
     used = b != padding if padding is not None else np.ones(b.shape, bool)
     if not sparse:
@@ -287,6 +292,17 @@ register({
     "leaky_relu": (
         lambda a, slope: np.where(a > 0, a, slope * a),
         lambda g, a, slope: np.where(a > 0, g, slope * g),
+    ),
+    "silu": (lambda a: a * sigmoid(a), _silu_by_a),
+    "elu": (
+        lambda a, alpha: np.where(a > 0, a, alpha * np.expm1(np.minimum(a, 0))),
+        lambda g, a, alpha: np.where(a > 0, g, g * alpha * np.exp(np.minimum(a, 0))),
+    ),
+    "softplus": (  # beyond the threshold a straight line, as in torch
+        lambda a, beta, threshold: np.where(
+            a * beta > threshold, a, np.log1p(np.exp(np.minimum(a * beta, threshold))) / beta
+        ),
+        lambda g, a, beta, threshold: np.where(a * beta > threshold, g, g * perform("sigmoid", a * beta)),
     ),
     "log_sigmoid": (
         lambda a: np.minimum(a, 0) - np.log1p(np.exp(-np.abs(a))),
