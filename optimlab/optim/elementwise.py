@@ -3,6 +3,7 @@
 逐元素优化器：对每个参数运行同一条更新规则。
 """
 
+import inspect
 import warnings
 from collections.abc import Callable
 from time import perf_counter
@@ -70,12 +71,12 @@ class _Doc:
     """A docstring that typesets its formula, and fills in ``WORDS``, when it is read."""
 
     def __init__(self, text: str) -> None:
-        self.text = text
+        self.text = inspect.cleandoc(text)  # which Python 3.13 does by itself
 
     def __get__(self, instance: Any, owner: Any) -> str:
         ignored = ", ".join(name for name in ("foreach", "capturable", "fused") if name in owner.checks)
         words = WORDS | {"ignored": f"{ignored}: accepted for torch's sake, without effect."}
-        words["update"] = owner.rule.latex(**owner.shown).replace("\n", "\n    ")
+        words["update"] = owner.rule.latex(**owner.shown)
         text = self.text
         for name, word in words.items():
             text = text.replace(f"{{{name}}}", word)

@@ -286,7 +286,7 @@ CASES = {
         ("m = linear() ;; assert m.load_state_dict({}, strict=False).missing_keys == ['weight', 'bias']", "ok", ""),
         ("m = linear() ;; m.load_state_dict({'weight': torch.tensor([[True, False]]), 'bias': torch.ones(1)})", "ValueError", "bool"),
         ("m = linear() ;; m.load_state_dict({'weight': torch.tensor([[nan, 1.0]]), 'bias': torch.ones(1)})", "UserWarning", "NaN"),
-        ("nn.Linear(0, 1)(torch.ones(3, 0))", "ok", ""),
+        ("nn.Linear(0, 1)(torch.ones(3, 0))", "UserWarning", "zero-element"),
         ("nn.Linear(-1, 1)", "ValueError", "in_features"),
         ("nn.Linear('2', 1)", "TypeError", "in_features"),
         ("linear()(torch.ones(4, 3))", "RuntimeError", "3"),

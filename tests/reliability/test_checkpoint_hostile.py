@@ -210,7 +210,8 @@ def test_refused_quickly_and_in_little_memory(name):
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 4 * len(data) + 200_000  # a JSON list takes 8 bytes where its text takes 2; messages, tracebacks
+    # a JSON list takes 8 bytes where its text takes 2; messages, tracebacks; Python 3.13 goes 10,000 lists deep
+    assert peak < 4 * len(data) + 800_000
 
 
 def test_odd_names_and_numbers_are_legal():
