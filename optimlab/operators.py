@@ -327,7 +327,7 @@ IN_PLACE = (
         "clamp_max",
         "clip",
     ),
-    *("lerp", "addcmul", "addcdiv", "masked_fill", "round", "multiply", "divide", "subtract"),
+    *("lerp", "addcmul", "addcdiv", "addmm", "masked_fill", "round", "multiply", "divide", "subtract"),
     *(name for name in UNARY if not name.startswith("is")),
 )
 
