@@ -17,6 +17,7 @@ CHINESE = re.compile("[\u4e00-\u9fff]")
 AREAS = {  # a page for each that there is; a name stands on the page of the innermost module that offers it
     "optimlab": Text("函数", "Functions"),
     "optimlab.tensor": Text("张量", "Tensors"),
+    "optimlab.linalg": Text("线性代数", "Linear algebra"),
     "optimlab.autograd": Text("自动微分", "Automatic differentiation"),
     "optimlab.nn": Text("神经网络", "Networks"),
     "optimlab.nn.functional": Text("神经网络的函数", "Functions of networks"),
@@ -26,6 +27,7 @@ AREAS = {  # a page for each that there is; a name stands on the page of the inn
     "optimlab.optim.lr_scheduler": Text("学习率调度器", "Learning-rate schedules"),
     "optimlab.optim.swa_utils": Text("权重平均", "Averaged weights"),
     "optimlab.utils.data": Text("数据", "Data"),
+    "optimlab.amp": Text("混合精度", "Mixed precision"),
     "optimlab.checkpoint": Text("存盘与恢复", "Saving and loading"),
     "optimlab.testing": Text("检验工具", "Testing"),
 }

@@ -9,6 +9,7 @@ import io
 import json
 from pathlib import Path
 
+from custom_optimizers import CUSTOM
 from introductions import INTRODUCTIONS
 
 GOLDENS = Path(__file__).parent / "goldens" / "programs.json"
@@ -239,6 +240,7 @@ def diabetes_regression():
 
 
 FROM_END_TO_END = [digits_network, digits_lenet, diabetes_regression]
+WHOLE = [*INTRODUCTIONS, *CUSTOM]
 
 
 def output(program, torch, dtype="float32"):
@@ -255,7 +257,7 @@ def output(program, torch, dtype="float32"):
 
 def torch_outputs(torch):
     """What all programs print with torch, by name."""
-    found = {program.__name__: output(program, torch) for program in INTRODUCTIONS}
+    found = {program.__name__: output(program, torch) for program in WHOLE}
     for program in FROM_END_TO_END:
         found |= {f"{program.__name__}/{dtype}": output(program, torch, dtype) for dtype in ("float64", "float32")}
     return found

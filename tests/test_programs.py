@@ -8,29 +8,28 @@ import sys
 import pytest
 
 import optimlab
-from introductions import INTRODUCTIONS
 from optimlab.lab import data, problems
-from programs import GOLDENS, digits_mlp, output
+from programs import GOLDENS, WHOLE, digits_mlp, output
 
 PRINTED = json.loads(GOLDENS.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("program", INTRODUCTIONS, ids=lambda program: program.__name__)
-def test_introductions(program):
+@pytest.mark.parametrize("program", WHOLE, ids=lambda program: program.__name__)
+def test_whole_programs(program):
     """Untouched, with our library lent torch's name, they print what torch prints, to the letter."""
     with optimlab.as_torch():
         assert output(program, optimlab).splitlines() == PRINTED[program.__name__].splitlines()
 
 
-@pytest.mark.parametrize("program", INTRODUCTIONS, ids=lambda program: program.__name__)
-def test_introductions_with_torch(program):
+@pytest.mark.parametrize("program", WHOLE, ids=lambda program: program.__name__)
+def test_whole_programs_with_torch(program):
     """What is recorded is what torch prints."""
     torch = pytest.importorskip("torch", reason="torch is not installed; its outputs are recorded")
     assert output(program, torch).splitlines() == PRINTED[program.__name__].splitlines()
 
 
-@pytest.mark.parametrize("program", INTRODUCTIONS, ids=lambda program: program.__name__)
-def test_introductions_with_our_name_in_the_import_lines(program, monkeypatch):
+@pytest.mark.parametrize("program", WHOLE, ids=lambda program: program.__name__)
+def test_whole_programs_with_our_name_in_the_import_lines(program, monkeypatch):
     """The other way: optimlab in place of torch in the import lines, and nothing else."""
     source = inspect.getsource(program)
     source = re.sub(r"^( +)import torch$", r"\1import optimlab as torch", source, flags=re.M)
