@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import operator
 import os
 import subprocess
 import sys
@@ -234,7 +235,7 @@ def test_an_older_processor_gives_the_same_bits():
 
 def random_rule(draw):
     """A rule that does this and that with p, g and two states, and swaps, keeps or copies some of them."""
-    plan = [(draw.integers(13), *draw.integers(100, size=3), float(draw.standard_normal())) for _ in range(12)]
+    plan = [(draw.integers(15), *draw.integers(100, size=3), float(draw.standard_normal())) for _ in range(12)]
     ends = draw.integers(100, size=3), draw.random() < 0.3
 
     def rule(p, g, a, b, *, lr):
@@ -256,6 +257,8 @@ def random_rule(draw):
                     lambda x, y, z, c: np.where(x > y, y, z),
                     lambda x, y, z, c: np.where(x <= c, z, c),
                     lambda x, y, z, c: -x * lr,
+                    lambda x, y, z, c: c - x,
+                    lambda x, y, z, c: c / x,
                 ][kind](x, y, z, c)
             )
         if ends[1]:
@@ -283,6 +286,45 @@ def test_any_rule_gives_the_same_bits(seed):
         for letter, (a,) in found.items():
             both = [np.where(np.isnan(x), np.nan, x).tobytes() for x in (a, wanted[letter])]
             assert both[0] == both[1], (letter, tape)
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        (lambda p, g: np.exp(g), "use np.exp on arrays"),
+        (lambda p, g: np.sum(g), "use np.sum on arrays"),
+        (lambda p, g: np.sqrt(g, out=p), "use np.sqrt with out= on arrays"),
+        (lambda p, g: np.add.reduce(g), "use np.add.reduce on arrays"),
+        (lambda p, g: np.sqrt(g > 0), "use np.sqrt on arrays"),
+        (lambda p, g: np.where(g, p, g), "use np.where like this"),
+        (lambda p, g: np.where(g > 0), "use np.where like this"),
+        (lambda p, g: np.where(g > 0, 1.0, 0.0), "choose between two numbers"),
+        (lambda p, g: g**3, "raise an array to the power 3"),
+        (lambda p, g: g ** np.float64(2), "to the power np.float64(2.0)"),
+        (lambda p, g: g * np.float64(2), "put np.float64(2.0) beside an array"),
+        (lambda p, g: g * True, "put True beside an array"),
+        (lambda p, g: g + (g > 0), "put a comparison beside an array"),
+        (lambda p, g: (g > 0) + g, "use __add__ on arrays"),
+        (lambda p, g: -(g > 0), "use __neg__ on arrays"),
+        (lambda p, g: g if g > 0 else p, "use __bool__ on arrays"),
+        (lambda p, g: g // 2, "use __floordiv__ on arrays"),
+        (lambda p, g: 2**g, "use __rpow__ on arrays"),
+        (lambda p, g: operator.isub(p, g), "use __isub__ on arrays"),
+        (lambda p, g: p[0], "use __getitem__ on arrays"),
+        (lambda p, g: g.sum(), "use .sum of an array"),
+        (lambda p, g: 1.0, "return 'p': 1.0, it must be an array"),
+        (lambda p, g: g > 0, "it must be an array"),
+    ],
+)
+def test_what_engines_would_compute_in_another_way_is_refused(rule, words):
+    with pytest.raises(TypeError, match=r"^a rule cannot .* on arrays it may use") as error:
+        record(lambda p, g: {"p": rule(p, g)}, ("p",), ("p", "g"), (), {})
+    assert words in str(error.value)
+
+
+def test_a_number_of_the_state_stays_a_number():
+    with pytest.raises(TypeError, match=r"cannot return 'eta': .*, it must be a plain number"):
+        record(lambda p, g, *, eta: {"p": p, "eta": g}, ("p",), ("p", "g"), ("eta",), {"eta": 0.1})
 
 
 @pytest.mark.parametrize("seed", range(300))
