@@ -129,6 +129,36 @@ def test_a_gradient_that_overlaps_its_parameter_is_read_first(engine, shift):
     assert results[0] == results[1]
 
 
+@pytest.mark.parametrize("engine", ["numpy", *COMPILERS])
+def test_a_parameter_may_lie_in_memory_that_is_no_arrays(engine):
+    """Whose memory it is cannot be asked there: only addresses tell that the gradient is in it."""
+    memory = np.array([1.0, -2.0, 3.0])
+    p, twin = ol.from_numpy(np.frombuffer(memoryview(memory))), ol.tensor(memory.copy())
+    p._grad, twin._grad = ol.Tensor._wrap(memory), ol.Tensor._wrap(memory.copy())
+    with using(engine):
+        for x in (p, twin):
+            optim.AdamW([x.requires_grad_()], lr=0.1, weight_decay=0.1).step()
+    assert p.tolist() == twin.tolist()
+
+
+@pytest.mark.parametrize("engine", ["eager", "numpy", *COMPILERS])
+def test_steps_that_are_counted_anew_in_place_are_seen(engine):
+    """Parameters of one group that shared a t, and do no more."""
+    found = []
+    for split in (False, True):
+        ps = [ol.tensor([1.0, 2.0], requires_grad=True) for _ in range(2)]
+        optimizer = optim.Adam([{"params": [p]} for p in ps] if split else ps, lr=0.1)
+        with using(engine):
+            for t in range(4):
+                if t == 2:
+                    optimizer.state[ps[1]]["step"].fill_(10)
+                for p in ps:
+                    p.grad = ol.tensor([1.0, float(t)])
+                optimizer.step()
+        found.append([p.tolist() for p in ps])
+    assert found[0] == found[1] and found[0][0] != found[0][1]
+
+
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("engine", ["eager", "numpy", *COMPILERS])
 def test_a_gradient_that_is_another_parameter_is_read_first(engine, groups):

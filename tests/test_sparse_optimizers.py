@@ -138,6 +138,17 @@ def test_sparse_and_dense_gradients_in_one_group():
         assert p.tolist() == q.tolist()
 
 
+def test_a_dense_gradient_may_be_followed_by_a_sparse_one():
+    """Of a parameter that is not contiguous too, where kernels have no say."""
+    for order in "CF":
+        p = ol.from_numpy(np.ones((2, 3), order=order)).requires_grad_()
+        optimizer = SGD([p], lr=0.5)
+        for g in (ol.ones(2, 3, dtype=ol.float64), ol.ones(2, 3, dtype=ol.float64).to_sparse(1)):
+            p.grad = g
+            optimizer.step()
+        assert p.tolist() == [[0.0] * 3] * 2
+
+
 # ---- refusals, after which all is as before
 
 
