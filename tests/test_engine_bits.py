@@ -390,6 +390,8 @@ def test_nothing_is_multiplied_by_one():
     assert constants == [0.9] and len(tape.operations) == 3
     tape, constants, _ = record(lambda p, g: {"p": 1 * (p * 1.0)}, ("p",), ("p", "g"), (), {})
     assert tape.operations == () and tape.results == (("p", 0),)
+    tape, constants, _ = record(lambda p, g: {"p": 1 / (1 - (p + 1) / 1)}, ("p",), ("p", "g"), (), {})
+    assert constants == [1] * 4 and len(tape.operations) == 4  # of what is not a product, 1 is a number like others
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (7,), (64,), (65,), (3, 70), (5, 2, 33), (1, 1000), (200, 1), (2, 0, 3)])

@@ -84,8 +84,8 @@ class _Recorded:
         recorder = self.recorder
         return Symbol(recorder, recorder.perform(FUNCTIONS[ufunc], *map(recorder.operand, inputs)))
 
-    def __array_function__(self, function: Callable, _: Any, arguments: tuple, keywords: dict) -> "Symbol":
-        if function is not np.where or keywords or len(arguments) != 3 or type(arguments[0]) is not Mask:
+    def __array_function__(self, function: Callable, _: Any, arguments: tuple, __: dict) -> "Symbol":
+        if function is not np.where or len(arguments) != 3 or type(arguments[0]) is not Mask:
             raise refused(
                 f"use np.{function.__name__} on arrays" if function is not np.where else "use np.where like this"
             )
