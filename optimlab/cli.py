@@ -331,13 +331,30 @@ def bench(options: argparse.Namespace) -> int:
         threads = []
     if not threads or min(threads) < 1 or not options.seconds > 0:
         raise Refusal("--threads 要形如 1,2；--seconds 要大于 0。 --threads must be like 1,2 and --seconds above 0.")
+    if options.picture:  # to learn that after an hour of measuring would be late
+        place = Path(options.picture)
+        if place.suffix not in (".png", ".svg", ".pdf") or place.is_dir() or not os.access(place.parent, os.W_OK):
+            raise Refusal(
+                "--picture 要是可写文件夹里的 .png、.svg 或 .pdf 文件。 "
+                f"--picture must be a .png, .svg or .pdf file in a folder that can be written to, not {place}"
+            )
     cells = timing.bench(chosen["optimizers"], chosen["workloads"], chosen["engines"], threads, options.seconds)
     total = len(threads) * len(chosen["optimizers"]) * len(chosen["workloads"])
-    done = list(tqdm(cells, total=total, unit="cell", leave=False))
-    print(timing.table(done))
-    if options.picture:
+    done, trouble = list[timing.Cell](), ""
+    try:
+        for cell in tqdm(cells, total=total, unit="cell", leave=False):
+            done.append(cell)
+    except KeyboardInterrupt:
+        trouble = "测量被中断。 Measuring was interrupted."
+    except RuntimeError as error:
+        trouble = f"测量没有做完；如果内存不够，请选小一些的 --workloads。 {error}; if memory is short choose smaller --workloads"
+    if done:
+        print(timing.table(done))
+    if done and options.picture:
         timing.picture(done, options.picture)
         print(options.picture)
+    if trouble:
+        raise Refusal(trouble)
     return 0
 
 

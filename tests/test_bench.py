@@ -59,6 +59,20 @@ def test_ratios_of_the_table():
 
 
 @pytest.mark.parametrize(
+    ("stop", "word"), [(KeyboardInterrupt(), "interrupted"), (RuntimeError("exit code 1"), "exit code 1; if memory")]
+)
+def test_what_was_measured_before_the_end_is_shown(stop, word, capsys, monkeypatch):
+    def measured(*_):
+        yield Cell(1, "SGD", "1e3", {"numpy": 1e-3}, 1e-4)
+        raise stop
+
+    monkeypatch.setattr(bench, "bench", measured)
+    assert cli.main(["bench"]) == 2
+    out, err = capsys.readouterr()
+    assert out.split()[-5:] == ["1", "SGD", "1e3", "1000", "100"] and word in err
+
+
+@pytest.mark.parametrize(
     ("arguments", "word"),
     [
         (["--optimizers", "Sgd"], "unknown: Sgd"),
@@ -67,6 +81,9 @@ def test_ratios_of_the_table():
         (["--threads", "0"], "--threads"),
         (["--threads", "two"], "--threads"),
         (["--seconds", "0"], "--seconds"),
+        (["--picture", "nowhere/bench.png"], "--picture"),
+        (["--picture", "bench.xyz"], "--picture"),
+        (["--picture", "."], "--picture"),
     ],
 )
 def test_what_it_cannot_do_it_refuses(arguments, word, capsys):

@@ -493,6 +493,15 @@ def test_a_group_added_later_joins_in():
     assert schedule.get_last_lr() == [0.2, 0.5] and optimizer.param_groups[1]["initial_lr"] == 1.0
 
 
+def test_infinite_state_that_fits_no_more_is_not_looked_at():
+    p, q = leaf(), leaf()
+    optimizer = optim.Adam([p, q])
+    step(optimizer, [np.inf, 1.0], [1.0, 1.0])
+    p.data, p.grad = ol.ones(3), None
+    optimizer.step()
+    assert optimizer.state[q]["step"] == 2
+
+
 def test_state_of_a_parameter_that_is_in_no_group_is_named():
     p, q = leaf(), leaf(1.0, 2.0, 3.0)
     optimizer = optim.Adam([p, q])

@@ -7,6 +7,7 @@ falls on all of them alike; the 15th percentile of the rounds is reported.
 一步更新要多久：每种优化器、每种引擎，与 torch 对比。
 """
 
+import contextlib
 import functools
 import importlib.util
 import json
@@ -210,5 +211,6 @@ def bench(
 
 
 if __name__ == "__main__":
-    for cell in measure(*json.loads(sys.argv[1])):
-        print(json.dumps(cell), flush=True)
+    with contextlib.suppress(KeyboardInterrupt):  # the process that started this one tells of it
+        for cell in measure(*json.loads(sys.argv[1])):
+            print(json.dumps(cell), flush=True)

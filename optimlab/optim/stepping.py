@@ -152,8 +152,9 @@ def tell_overflow(optimizer: Any) -> None:
             if v is None or np.isfinite(np.max(v._array, initial=0)):
                 continue
             bad = ~np.isfinite(v._array)
-            # an infinite gradient is no overflow; where nothing was reported, it is known by what it did to the parameter
-            if reported or np.any(bad & np.isfinite(p._array)):
+            # an infinite gradient is no overflow; where nothing was reported, it is known by what it did to the parameter,
+            # unless that has another shape by now
+            if reported or (bad.shape == p._array.shape and np.any(bad & np.isfinite(p._array))):
                 optimizer._told = True
                 warnings.warn(
                     f"overflow in a step of {type(optimizer).__name__}: a second moment of {name} became infinite, so that "
