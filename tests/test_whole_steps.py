@@ -19,8 +19,10 @@ from optimlab.optim import blocks
 
 pytestmark = pytest.mark.usefixtures("no_finalizers")
 ENGINES = ["eager", "numpy", *(["numba"] if importlib.util.find_spec("numba") else [])]
-OPTIONS = {  # where the defaults leave something out
-    "SGD": [{"lr": 0.1}, {"lr": 0.1, "momentum": 0.9}],
+OPTIONS = {  # where the defaults leave something out; apart: each parameter in a group of its own
+    "SGD": [{"lr": 0.1}, {"lr": 0.1, "momentum": 0.9, "apart": True}],
+    "Adafactor": [{"apart": True}],
+    "Muon": [{"apart": True}],
     "Adam": [{"amsgrad": True, "weight_decay": 0.1}, {"lr": ol.tensor(0.1)}],
     "RMSprop": [{"centered": True, "momentum": 0.9}],
     "LBFGS": [{"max_iter": 4, "max_eval": 30, "line_search_fn": "strong_wolfe"}, {"max_iter": 4, "max_eval": 30}],
@@ -46,7 +48,8 @@ class Problem:
     def __init__(self, name, options, size=(3, 2)):
         draw = np.random.default_rng(0)
         self.ps = [ol.tensor(draw.standard_normal(size).astype("float32"), requires_grad=True) for _ in range(2)]
-        self.optimizer = getattr(optim, name)(self.ps, **options)
+        groups = [{"params": [p]} for p in self.ps] if options.get("apart") else self.ps
+        self.optimizer = getattr(optim, name)(groups, **{key: x for key, x in options.items() if key != "apart"})
         self.goal = ol.tensor(draw.standard_normal(size).astype("float32"))
         self.sparse = name == "SparseAdam"
         self.closure = self._closure if name in SEARCHES else None
