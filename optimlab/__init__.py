@@ -102,6 +102,7 @@ from optimlab.functions import (
     is_tensor,
     meshgrid,
     pow,
+    set_float32_matmul_precision,
     set_num_threads,
     stack,
     typename,

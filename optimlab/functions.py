@@ -233,6 +233,12 @@ def set_num_threads(n: int) -> None:
     Number("set_num_threads expects a positive integer", low=1, whole=True)("n", n)
 
 
+def set_float32_matmul_precision(precision: str) -> None:
+    """Nothing but the check of ``precision``: products of float32 are computed in float32. 矩阵乘法精度不可调。"""
+    if precision not in ("highest", "high", "medium"):
+        raise TensorError(f"Invalid precision: {precision!r}; precision must be 'highest', 'high' or 'medium'")
+
+
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
     """Nothing: every operation here is deterministic. 所有运算都是确定的。"""
 

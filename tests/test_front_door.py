@@ -149,6 +149,10 @@ def test_a_machine_without_gpu():
     assert not ol.backends.cudnn.is_available() and not ol.backends.mps.is_available()
     assert not ol.accelerator.is_available() and ol.accelerator.current_accelerator() is None
     ol.cuda.manual_seed(0), ol.cuda.empty_cache(), ol.cuda.synchronize()
+    assert ol.cuda.memory_allocated() == ol.cuda.max_memory_allocated() == 0
+    ol.set_float32_matmul_precision("high")
+    with pytest.raises(RuntimeError, match=r"Invalid precision: 'low'.*'highest'"):
+        ol.set_float32_matmul_precision("low")
     with pytest.raises(AssertionError, match="CUDA"):
         ol.zeros(1, device="cuda")
     assert ol.zeros(1, device="cpu").to(ol.device("cpu:0")).device == ol.device("cpu")

@@ -39,5 +39,13 @@ def empty_cache() -> None:
     """Nothing: there is no GPU memory. 无 GPU，不起作用。"""
 
 
+def memory_allocated(device: Any = None) -> int:
+    """0, the bytes in use on a GPU. 占用的显存：0。"""
+    return 0
+
+
+max_memory_allocated = memory_reserved = memory_allocated
+
+
 def synchronize(device: Any = None) -> None:
     """Nothing: no GPU computes in the background. 无 GPU，不起作用。"""
