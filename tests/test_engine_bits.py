@@ -108,8 +108,9 @@ def test_arrays_of_any_make(engine, tmp_path):
             p._grad = ol.Tensor._wrap(kinds[of_g]())
             optimizer = optim.Adam([p], weight_decay=0.1)
             optimizer.step()
-            p._grad = ol.Tensor._wrap(kinds["plain"]())  # the plan may not fit any more
-            optimizer.step()
+            for kind in ("plain", of_g):  # the plan may not fit any more
+                p._grad = ol.Tensor._wrap(kinds[kind]())
+                optimizer.step()
             results.add(np.ascontiguousarray(p.detach().numpy()).tobytes())
     assert len(results) == 1
 
@@ -139,6 +140,20 @@ def test_a_parameter_may_lie_in_memory_that_is_no_arrays(engine):
         for x in (p, twin):
             optim.AdamW([x.requires_grad_()], lr=0.1, weight_decay=0.1).step()
     assert p.tolist() == twin.tolist()
+
+
+def test_another_branch_reads_the_gradient_that_was_there():
+    """RAdam changes to its other branch, and the gradient is the very array of the step before."""
+    found = []
+    for engine in ("eager", "numpy", *COMPILERS):
+        p = ol.tensor([1.0, 2.0], requires_grad=True)
+        p.grad = ol.tensor([3.0, -4.0])
+        optimizer = optim.RAdam([p], lr=0.1)
+        with using(engine):
+            for _ in range(bits.STEPS):
+                optimizer.step()
+        found.append(p.tolist())
+    assert all(x == found[0] for x in found)
 
 
 @pytest.mark.parametrize("engine", ["eager", "numpy", *COMPILERS])
