@@ -502,6 +502,27 @@ def test_infinite_state_that_fits_no_more_is_not_looked_at():
     assert optimizer.state[q]["step"] == 2
 
 
+def test_a_parameter_that_is_taken_from_its_group_moves_no_more():
+    p, q = leaf(), leaf(1.0, 2.0, 3.0)
+    optimizer = optim.SGD([p, q], lr=0.5)
+    step(optimizer, [1.0, 1.0], [1.0, 1.0, 1.0])
+    optimizer.param_groups[0]["params"].pop()
+    optimizer.step()
+    assert q.tolist() == [0.5, 1.5, 2.5]
+
+
+@pytest.mark.parametrize("dtype", [ol.float16, ol.float32])
+def test_a_gradient_that_does_not_fit_is_refused_after_one_that_did(dtype):
+    p = ol.tensor([1.0, 2.0], dtype=dtype, requires_grad=True)
+    optimizer = optim.SGD([p], lr=0.5)
+    p.grad = ol.ones(2, dtype=dtype)
+    optimizer.step()
+    p._grad = ol.ones(1, dtype=dtype)  # would broadcast
+    with pytest.raises(ValueError, match=r"a gradient is \(1,\)"):
+        optimizer.step()
+    assert p.tolist() == [0.5, 1.5]
+
+
 def test_state_of_a_parameter_that_is_in_no_group_is_named():
     p, q = leaf(), leaf(1.0, 2.0, 3.0)
     optimizer = optim.Adam([p, q])
