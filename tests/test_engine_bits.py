@@ -142,6 +142,19 @@ def test_a_parameter_may_lie_in_memory_that_is_no_arrays(engine):
     assert p.tolist() == twin.tolist()
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_matrix_is_cut_into_blocks_too(order):
+    found = []
+    for engine in ("eager", "numpy", *COMPILERS):
+        draw = np.random.default_rng(0)
+        p = ol.from_numpy(np.array(draw.standard_normal((BLOCK // 2 + 5, 3)), order=order)).requires_grad_()
+        p.grad = ol.from_numpy(draw.standard_normal(p.shape))
+        with using(engine):
+            optim.SGD([p], lr=0.1, weight_decay=0.1).step()
+        found.append(p.detach().numpy().tobytes())
+    assert all(x == found[0] for x in found)
+
+
 def test_another_branch_reads_the_gradient_that_was_there():
     """RAdam changes to its other branch, and the gradient is the very array of the step before."""
     found = []
