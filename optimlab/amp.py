@@ -72,9 +72,7 @@ class GradScaler:
             "growth_interval": growth_interval, "_growth_tracker": 0,
         }  # fmt: skip
         self._begun = False
-        self._overflowed: dict[
-            int, bool
-        ] = {}  # of the optimizers that were unscaled since the last update, by their id
+        self._overflowed: dict[int, bool] = {}  # by id, of the optimizers unscaled since the last update
         self._stepped: set[int] = set()
 
     def scale(self, outputs: Any) -> Any:

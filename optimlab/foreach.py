@@ -19,9 +19,12 @@ NAMED = {"addcmul": "value", "addcdiv": "value"}  # what torch takes in third pl
 
 
 def _foreach(name: str) -> Callable:
-    method, plain = getattr(Tensor, name, None), name.removesuffix("_")
-    if method is None:  # maximum_ and minimum_ are no methods in torch either
-        method = lambda x, *args: x._become(getattr(x, plain)(*args))  # noqa: E731
+    plain = name.removesuffix("_")
+
+    def in_place(x: Tensor, *args: Any) -> Tensor:
+        return x._become(getattr(x, plain)(*args))
+
+    method = getattr(Tensor, name, in_place)  # maximum_ and minimum_ are no methods in torch either
 
     def function(self: Any, *args: Any, **kwargs: Any) -> Any:
         if name == "pow" and not isinstance(self, (list, tuple)):  # a number to the power of each tensor

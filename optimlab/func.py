@@ -48,8 +48,8 @@ def functional_call(
         for path, x in new.items():
             if path in stores:
                 store, name = stores[path]
-                store[name] = x  # type: ignore[assignment]
+                store[name] = x  # type: ignore[assignment]  # a Parameter or not: so torch does
         return module(*(args if isinstance(args, tuple) else () if args is None else (args,)), **(kwargs or {}))
     finally:
         for path, (store, name) in stores.items():
-            store[name] = before[path]  # type: ignore[assignment]
+            store[name] = before[path]  # type: ignore[assignment]  # what stood there

@@ -138,10 +138,10 @@ def test_a_missing_name_says_what_to_do():
         module = importlib.import_module(f"optimlab{name}")
         assert not hasattr(module, "LSTM") and getattr(module, "LSTM", 1) == 1
         with pytest.raises(AttributeError, match=rf"no attribute 'LSTM': .*dir\(optimlab{name}\) lists it") as error:
-            module.LSTM  # noqa: B018
+            module.LSTM  # noqa: B018  # to ask for it is the test
         assert error.value.name == "LSTM" and error.value.obj is module
     with pytest.raises(ImportError, match="LSTM"):
-        from optimlab.nn import LSTM  # noqa: F401
+        from optimlab.nn import LSTM  # noqa: F401  # so is this
 
 
 def test_a_machine_without_gpu():

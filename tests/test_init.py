@@ -82,7 +82,7 @@ def test_layers_start_as_in_torch(dtype):
 def test_layers_begin_as_their_subclass_says():
     """A constructor calls ``reset_parameters``, that of the subclass too; so a whole model can begin anew."""
     printed = []
-    for t in (ol, pytest.importorskip("torch")):
+    for t in (ol, pytest.importorskip("torch", reason="torch is not installed; these are compared with it alone")):
 
         class Centred(t.nn.Linear):
             def reset_parameters(self, t=t):
