@@ -1,4 +1,7 @@
-"""The layers as functions: what has parameters is given them. 函数形式的层。"""
+"""The layers as functions: what has parameters is given them. 函数形式的层。
+
+One module, as torch has one: most of its lines are checks, whose messages say what fits. What computes is in ``operations.py``.
+"""
 
 import math
 import warnings

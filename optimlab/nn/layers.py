@@ -1,5 +1,7 @@
 """Layers: modules with parameters, and functions without them as modules; ``functional.py`` computes.
 
+Half of its lines are signatures and docstrings; one class a layer, so that a reader finds each beside its kin.
+
 层：带参数的模块，以及函数的模块形式。
 """
 
